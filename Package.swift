@@ -1,0 +1,141 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The floors are described in docs/architecture.md and held by scripts/check-layers: a module depends on lower
+// floors only, never on its own.
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func library(_ name: String, _ pkgConfig: String, apt: String) -> Target {
+    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], fixtures: Bool = false) -> Target {
+    .testTarget(
+        name: name,
+        dependencies: dependencies,
+        resources: fixtures ? [.copy("Fixtures")] : [],
+        swiftSettings: strict
+    )
+}
+
+let package = Package(
+    name: "node-recovery",
+    products: [.executable(name: "node-recovery", targets: ["node-recovery"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    ],
+    targets: [
+        // Floor 0: C.
+        .target(name: "CLinux"),
+        library("CArchive", "libarchive", apt: "libarchive-dev"),
+        library("CZstd", "libzstd", apt: "libzstd-dev"),
+        library("CSystemd", "libsystemd", apt: "libsystemd-dev"),
+        library("CHTTP2", "libnghttp2", apt: "libnghttp2-dev"),
+        library("CTLS", "openssl", apt: "libssl-dev"),
+        library("CYAML", "yaml-0.1", apt: "libyaml-dev"),
+
+        // Floor 1: say.
+        module("Reporting", ["CLinux", logging, system]),
+
+        // Floor 2: hold.
+        module("Files", ["Reporting", "CLinux", "CTLS", system]),
+        module("Processes", ["Reporting", "CLinux", subprocess, system]),
+        module("YAML", ["Reporting", "CYAML"]),
+
+        // Floor 3: know.
+        module("Archives", ["Files", "Reporting", "CArchive", "CZstd", "CLinux", system]),
+        module("Bolt", ["Files", "Reporting", "CLinux", system]),
+        module("RPC", ["Files", "Reporting", "CHTTP2", "CTLS", "CLinux", system]),
+        module("NodeInterface", ["Files", "Reporting", logging, system]),
+        module("RecoveryPoints", ["Files", "Reporting", "CLinux", system]),
+        module("Configuration", ["Files", "Reporting", toml, system]),
+
+        // Floor 4: act.
+        module(
+            "Backup",
+            [
+                "Archives", "Bolt", "NodeInterface", "RecoveryPoints", "Files", "Reporting", "YAML", "CLinux", logging,
+                system,
+            ]
+        ),
+        module("Etcd", ["Bolt", "RPC", "NodeInterface", "Files", "Reporting", protobuf, system]),
+        module("Systemd", ["NodeInterface", "Files", "Reporting", "CSystemd", logging, system]),
+        module("OSTree", ["NodeInterface", "Files", "Processes", "Reporting", logging, system]),
+        module("ContainerRuntime", ["RPC", "NodeInterface", "Files", "Reporting", protobuf, system]),
+
+        // Floor 5: compose.
+        .executableTarget(
+            name: "node-recovery",
+            dependencies: [
+                "Backup", "Configuration", "Etcd", "Systemd", "OSTree", "ContainerRuntime", "Archives", "Bolt",
+                "NodeInterface", "RecoveryPoints", "Files", "Processes", "Reporting", "CLinux", argumentParser,
+                logging, system,
+            ],
+            swiftSettings: strict
+        ),
+
+        // Tests.
+        .target(
+            name: "TestSupport",
+            dependencies: ["NodeInterface", "Files", "Reporting", logging, system],
+            path: "Tests/TestSupport",
+            swiftSettings: strict
+        ),
+        tests("ReportingTests", ["Reporting", "TestSupport", logging, system]),
+        tests("FilesTests", ["Files", "Reporting", "TestSupport", system]),
+        tests("ProcessesTests", ["Processes", "Reporting", "TestSupport", system]),
+        tests("YAMLTests", ["YAML"]),
+        tests("ArchivesTests", ["Archives", "Files", "Reporting", "TestSupport", system]),
+        tests("BoltTests", ["Bolt", "Files", "Reporting", "TestSupport", system], fixtures: true),
+        tests("RPCTests", ["RPC", "Files", "Reporting", "TestSupport", system]),
+        tests("RecoveryPointsTests", ["RecoveryPoints", "Files", "Reporting", "TestSupport", system]),
+        tests("ConfigurationTests", ["Configuration", "Files", "Reporting", "TestSupport", system]),
+        tests(
+            "BackupTests",
+            [
+                "Backup", "Archives", "NodeInterface", "RecoveryPoints", "Files", "Reporting", "TestSupport", logging,
+                system,
+            ]
+        ),
+        tests(
+            "EtcdTests",
+            ["Etcd", "Bolt", "RPC", "NodeInterface", "Files", "Reporting", "TestSupport", protobuf, system],
+            fixtures: true
+        ),
+        tests("SystemdTests", ["Systemd", "NodeInterface", "Reporting", "TestSupport", logging, system]),
+        tests("OSTreeTests", ["OSTree", "NodeInterface", "Reporting", "TestSupport", logging, system], fixtures: true),
+        tests("ContainerRuntimeTests", ["ContainerRuntime", "NodeInterface", "Reporting", "TestSupport", system]),
+        tests("ToolTests", ["node-recovery", "Reporting", "Files", "TestSupport", argumentParser, system]),
+        tests(
+            "LiveTests",
+            [
+                "Etcd", "OSTree", "ContainerRuntime", "NodeInterface", "Files", "Reporting", "TestSupport", logging,
+                system,
+            ]
+        ),
+    ]
+)

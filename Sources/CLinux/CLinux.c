@@ -1,0 +1,108 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+int CLinux_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
+    struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
+    return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof how);
+}
+
+int CLinux_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags) {
+    return (int)syscall(SYS_renameat2, olddir, oldpath, newdir, newpath, flags);
+}
+
+int CLinux_syncfs(int fd) { return syncfs(fd); }
+
+int CLinux_statx(int dirfd, const char *path, struct CLinux_stat *out) {
+    struct statx s;
+    int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (path[0] == 0 ? AT_EMPTY_PATH : 0);
+    if (statx(dirfd, path, flags, STATX_BASIC_STATS | STATX_BTIME, &s) != 0) return -1;
+    memset(out, 0, sizeof *out);
+    out->device = makedev(s.stx_dev_major, s.stx_dev_minor);
+    out->inode = s.stx_ino;
+    out->rdev_major = s.stx_rdev_major;
+    out->rdev_minor = s.stx_rdev_minor;
+    out->size = s.stx_size;
+    out->blocks = s.stx_blocks;
+    out->mode = s.stx_mode;
+    out->uid = s.stx_uid;
+    out->gid = s.stx_gid;
+    out->nlink = s.stx_nlink;
+    out->mtime_sec = s.stx_mtime.tv_sec;
+    out->mtime_nsec = s.stx_mtime.tv_nsec;
+    out->ctime_sec = s.stx_ctime.tv_sec;
+    out->ctime_nsec = s.stx_ctime.tv_nsec;
+    out->btime_sec = s.stx_btime.tv_sec;
+    out->btime_nsec = s.stx_btime.tv_nsec;
+    out->mount_root =
+        (s.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) ? (s.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 : -1;
+    out->immutable = (s.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) != 0;
+    return 0;
+}
+
+int CLinux_ficlone(int dst, int src) { return ioctl(dst, FICLONE, src); }
+
+int CLinux_open_unnamed(const char *directory) { return open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600); }
+
+int CLinux_ofd_lock(int fd, int exclusive) {
+    struct flock lock = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0};
+    return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+int CLinux_setns(int fd, int nstype) { return setns(fd, nstype); }
+
+int CLinux_unshare(int flags) { return unshare(flags); }
+
+int CLinux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+// --- CRC-32C ---
+
+static uint32_t table[256];
+
+__attribute__((constructor)) static void fill_table(void) {
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t c = i;
+        for (int bit = 0; bit < 8; bit++) c = (c >> 1) ^ (0x82F63B78u & (0u - (c & 1)));
+        table[i] = c;
+    }
+}
+
+static uint32_t crc32c_portable(uint32_t c, const unsigned char *p, size_t n) {
+    while (n--) c = table[(c ^ *p++) & 0xFF] ^ (c >> 8);
+    return c;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t crc32c_cpu(uint32_t c, const unsigned char *p, size_t n) {
+    uint64_t wide = c;
+    while (n >= 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        wide = __builtin_ia32_crc32di(wide, word);
+        p += 8;
+        n -= 8;
+    }
+    c = (uint32_t)wide;
+    while (n--) c = __builtin_ia32_crc32qi(c, *p++);
+    return c;
+}
+#endif
+
+uint32_t CLinux_crc32c(uint32_t crc, const void *data, size_t length) {
+    uint32_t c = ~crc;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2")) return ~crc32c_cpu(c, data, length);
+#endif
+    return ~crc32c_portable(c, data, length);
+}

@@ -1,0 +1,57 @@
+// System calls and CPU instructions that glibc 2.34 or Swift's Glibc module hides. Nothing here decides anything:
+// a call returns what the kernel returned, -1 with errno set. Every name has the prefix CLinux_.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+// openat2(2), Linux 5.6. `resolve` takes the RESOLVE_* values below.
+int CLinux_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
+#define CLinux_RESOLVE_NO_XDEV UINT64_C(0x01)
+#define CLinux_RESOLVE_NO_MAGICLINKS UINT64_C(0x02)
+#define CLinux_RESOLVE_NO_SYMLINKS UINT64_C(0x04)
+#define CLinux_RESOLVE_BENEATH UINT64_C(0x08)
+#define CLinux_RESOLVE_IN_ROOT UINT64_C(0x10)
+
+// renameat2(2), Linux 3.15; glibc has it only under _GNU_SOURCE, which Swift's module does not set.
+int CLinux_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags);
+#define CLinux_RENAME_NOREPLACE 1u
+#define CLinux_RENAME_EXCHANGE 2u
+
+// syncfs(2): waits until the file system of `fd` has everything on disk.
+int CLinux_syncfs(int fd);
+
+// One file, as statx(2) tells it.
+struct CLinux_stat {
+    uint64_t device, inode, rdev_major, rdev_minor, size, blocks;
+    uint32_t mode, uid, gid, nlink;
+    int64_t mtime_sec, ctime_sec, btime_sec;
+    uint32_t mtime_nsec, ctime_nsec, btime_nsec;
+    // 1: the file is the root of a mount; 0: it is not; -1: the kernel does not say (before 5.8).
+    int mount_root;
+    // 1 when STATX_ATTR_IMMUTABLE or STATX_ATTR_APPEND is set.
+    int immutable;
+};
+// statx(2) relative to `dirfd`; an empty `path` looks at `dirfd` itself. Never follows a link at the end.
+int CLinux_statx(int dirfd, const char *path, struct CLinux_stat *out);
+
+// FICLONE: makes `dst` share all blocks of `src`.
+int CLinux_ficlone(int dst, int src);
+
+// O_TMPFILE, which needs _GNU_SOURCE: an unnamed file in the directory `path`, mode 0600, gone when it is closed.
+int CLinux_open_unnamed(const char *directory);
+
+// OFD locks (fcntl F_OFD_SETLK): whole file, exclusive when `exclusive` is not 0. Never waits.
+int CLinux_ofd_lock(int fd, int exclusive);
+
+// setns(2) and unshare(2); glibc hides them behind _GNU_SOURCE.
+int CLinux_setns(int fd, int nstype);
+int CLinux_unshare(int flags);
+
+// eventfd(2), which Swift's Glibc module leaves out: a counter at 0, close-on-exec, never blocking.
+int CLinux_eventfd(void);
+
+// CRC-32C (Castagnoli, reflected 0x82F63B78, initial value and final xor ~0); `crc` is the value so far, 0 to begin.
+// Uses the CPU's instruction where there is one.
+uint32_t CLinux_crc32c(uint32_t crc, const void *data, size_t length);

@@ -1,0 +1,169 @@
+public import Reporting
+public import SystemPackage
+
+/// Where an etcd member listens and how to prove who we are.
+public struct EtcdEndpoint: Sendable, Hashable {
+    /// A numeric address or a host name, without brackets.
+    public var host: String
+    /// 2379 by custom.
+    public var port: UInt16
+    /// The files for mutual TLS; `nil` speaks plain text, which only test servers do.
+    public var tls: TLSFiles?
+
+    /// An endpoint.
+    public init(host: String, port: UInt16, tls: TLSFiles?) {
+        self.host = host
+        self.port = port
+        self.tls = tls
+    }
+
+    /// The files of mutual TLS, PEM, as absolute paths that can be opened as they are (the root is part of them).
+    public struct TLSFiles: Sendable, Hashable {
+        /// Certificates of the authorities that may have signed the server's certificate.
+        public var authority: FilePath
+        /// Our certificate, its chain behind it.
+        public var certificate: FilePath
+        /// Our private key.
+        public var key: FilePath
+
+        /// Three files.
+        public init(authority: FilePath, certificate: FilePath, key: FilePath) {
+            self.authority = authority
+            self.certificate = certificate
+            self.key = key
+        }
+    }
+}
+
+extension EtcdEndpoint: CustomStringConvertible {
+    /// As a URL: `https://127.0.0.1:2379`, an IPv6 address in brackets.
+    public var description: String {
+        "\(tls == nil ? "http" : "https")://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+    }
+}
+
+/// What a live etcd member says about itself (`Maintenance.Status` and `Alarm`).
+public struct EtcdMemberStatus: Sendable, Hashable {
+    /// The server's version, `3.5.21`.
+    public var serverVersion: String
+    /// Identity of the cluster and of the member.
+    public var clusterID: UInt64
+    /// Identity of the member.
+    public var memberID: UInt64
+    /// The store's current revision.
+    public var revision: Int64
+    /// Size of the database file; a snapshot is this plus 32 bytes.
+    public var databaseSizeBytes: Int64
+    /// How much of it is in use.
+    public var databaseInUseBytes: Int64
+    /// Alarms that are raised, in etcd's words: `NOSPACE`, `CORRUPT`.
+    public var alarms: [String]
+    /// Errors that the member reports, such as `etcdserver: no leader`; a snapshot works all the same.
+    public var errors: [String]
+
+    /// A status made of its parts.
+    public init(
+        serverVersion: String,
+        clusterID: UInt64,
+        memberID: UInt64,
+        revision: Int64,
+        databaseSizeBytes: Int64,
+        databaseInUseBytes: Int64,
+        alarms: [String],
+        errors: [String]
+    ) {
+        self.serverVersion = serverVersion
+        self.clusterID = clusterID
+        self.memberID = memberID
+        self.revision = revision
+        self.databaseSizeBytes = databaseSizeBytes
+        self.databaseInUseBytes = databaseInUseBytes
+        self.alarms = alarms
+        self.errors = errors
+    }
+}
+
+/// What a snapshot file holds, read offline.
+///
+/// `hash`, `revision`, `totalKeys`, `totalSizeBytes` and `version` are
+/// those of `etcdutl snapshot status`.
+public struct SnapshotStatus: Sendable, Hashable, Codable {
+    /// CRC-32C over bucket names, keys and values.
+    public var hash: UInt32
+    /// Main revision of the last key in the bucket `key`; 0 when there is none.
+    public var revision: Int64
+    /// Number of distinct live keys, as etcdutl 3.6 counts (3.4 and 3.5 count every pair of every bucket).
+    public var totalKeys: Int64
+    /// Pairs in all buckets, as etcdctl 3.4 and etcdutl 3.5 count.
+    public var totalPairs: Int64
+    /// Pages in use times page size; without the digest trailer.
+    public var totalSizeBytes: Int64
+    /// The storage version (`3.6.0`); empty for files of servers before 3.6.
+    public var version: String
+    /// The revision that the store is really at, which `revision` can fall behind of after a compaction.
+    public var currentRevision: Int64
+    /// Alarms that are stored in it, in etcd's words.
+    public var alarms: [String]
+
+    /// A status made of its parts.
+    public init(
+        hash: UInt32,
+        revision: Int64,
+        totalKeys: Int64,
+        totalPairs: Int64,
+        totalSizeBytes: Int64,
+        version: String,
+        currentRevision: Int64,
+        alarms: [String]
+    ) {
+        self.hash = hash
+        self.revision = revision
+        self.totalKeys = totalKeys
+        self.totalPairs = totalPairs
+        self.totalSizeBytes = totalSizeBytes
+        self.version = version
+        self.currentRevision = currentRevision
+        self.alarms = alarms
+    }
+}
+
+/// The result of looking at a snapshot file from its first byte to its last.
+public struct SnapshotReport: Sendable, Hashable {
+    /// Every fault that was found, in the order of the file's layout, each a line that an operator can read; empty
+    /// for a good snapshot.
+    public var faults: [String]
+    /// What it holds; `nil` when it is too damaged to be read to the end.
+    public var status: SnapshotStatus?
+
+    /// A report.
+    public init(faults: [String], status: SnapshotStatus?) {
+        self.faults = faults
+        self.status = status
+    }
+}
+
+/// The etcd member of the node and the snapshots that come from it.
+public protocol EtcdInterface: Sendable {
+    /// Asks the member what it is and how it feels, within `limit`.
+    func status(of endpoint: EtcdEndpoint, limit: Duration) throws -> EtcdMemberStatus
+
+    /// Streams one snapshot: the database's bytes, then the 32 bytes of its SHA-256.
+    ///
+    /// `sink` gets every piece once, in order. The stream is checked while it runs: lengths, the digest, the end.
+    /// Nothing may be kept of what `sink` got when this throws.
+    /// - Parameter stallLimit: how long no byte may arrive before the stream is given up.
+    /// - Parameter progress: called with the bytes received and the total whenever a piece has arrived.
+    /// - Returns: the number of bytes that `sink` got, the trailer's 32 among them.
+    func streamSnapshot(
+        from endpoint: EtcdEndpoint,
+        stallLimit: Duration,
+        progress: (_ done: Int64, _ total: Int64) -> Void,
+        sink: (UnsafeRawBufferPointer) throws -> Void
+    ) throws -> Int64
+
+    /// Reads a whole snapshot file: digest trailer, both meta pages, every page, key order, free list, etcd's keys.
+    ///
+    /// Memory does not grow with the file. A damaged file is not an error: the faults are in the report.
+    /// - Parameter file: open for reading, seekable; its offset is not used.
+    func inspectSnapshot(_ file: FileDescriptor, cancellation: Cancellation) throws -> SnapshotReport
+}

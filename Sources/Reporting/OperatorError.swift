@@ -1,0 +1,51 @@
+/// An error that reaches the person at the node: what failed on what and why, what to do next, and the exit status.
+///
+/// The message is built once, by the module that knows the object. It starts in lower case, names objects in single
+/// quotes and has no full stop; see the house style in `CONTRIBUTING.md`.
+public protocol OperatorError: Error, CustomStringConvertible {
+    /// What failed, on what, and why, in one line.
+    var summary: String { get }
+
+    /// What to do next, naming a command that works on this node now; `nil` when there is nothing to add.
+    var hint: String? { get }
+
+    /// The exit status that the program ends with when nobody handles the error.
+    var exitStatus: ExitStatus { get }
+}
+
+extension OperatorError {
+    /// The same as ``summary``, so that an error put into a log line reads well.
+    public var description: String { summary }
+
+    /// No advice: the summary says it all.
+    public var hint: String? { nil }
+}
+
+/// How the program ends, in the numbers of `sysexits.h`, which systemd prints by name (`status=75/TEMPFAIL`).
+///
+/// The numbers are a promise to scripts and units: never changed, never reused. A caller treats an unknown number as
+/// failure.
+public enum ExitStatus: Int32, Sendable, CaseIterable {
+    /// Everything asked for was done.
+    case done = 0
+    /// The command line cannot be understood.
+    case usage = 64
+    /// A recovery point, an archive or a snapshot is damaged.
+    case dataError = 65
+    /// What was asked for is not there.
+    case noInput = 66
+    /// etcd, the container runtime or the API server does not answer or refuses us.
+    case unavailable = 69
+    /// A fault of this program.
+    case software = 70
+    /// No space, or the place is not writable.
+    case cantCreate = 73
+    /// The system failed to read or write.
+    case ioError = 74
+    /// Stopped on purpose (a signal, a time limit, a lock that another run holds): try again.
+    case tempFail = 75
+    /// Not allowed; most often: not root.
+    case noPermission = 77
+    /// The configuration cannot be used.
+    case config = 78
+}

@@ -1,0 +1,30 @@
+import Glibc
+
+/// Tests that need more than the compiler.
+///
+/// Use as `@Suite(.enabled(if: Tier.live.isWanted, Tier.live.comment))`.
+///
+/// In CI every tier is wanted, and a test whose tool is missing fails; elsewhere a tier without its tools is skipped
+/// by name. scripts/test installs the tools.
+public enum Tier: String, Sendable {
+    /// Real etcd, ostree and containerd from Debian's packages, started by the tests.
+    case live
+
+    /// Whether the tests of this tier are to run here.
+    public var isWanted: Bool {
+        if getenv("CI") != nil { return true }
+        return tools.allSatisfy { tool in
+            let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
+            return path.split(separator: ":").contains { access("\($0)/\(tool)", X_OK) == 0 }
+        }
+    }
+
+    /// Said where the tier is skipped.
+    public var comment: String { "the \(rawValue) tier needs \(tools.joined(separator: ", ")): run scripts/test" }
+
+    private var tools: [String] {
+        switch self {
+        case .live: ["etcd", "etcdctl", "ostree", "containerd", "bsdtar", "strace", "setfacl", "setfattr"]
+        }
+    }
+}
