@@ -11,12 +11,33 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int CLinux_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
     struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
     return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof how);
 }
+
+const int CLinux_O_PATH = O_PATH;
+const int CLinux_O_NOATIME = O_NOATIME;
+const int CLinux_AT_EMPTY_PATH = AT_EMPTY_PATH;
+const int CLinux_SEEK_DATA = SEEK_DATA;
+const int CLinux_SEEK_HOLE = SEEK_HOLE;
+
+ssize_t CLinux_getdents(int fd, void *buffer, size_t size) { return syscall(SYS_getdents64, fd, buffer, size); }
+
+ssize_t CLinux_llistxattr(const char *path, char *list, size_t size) { return llistxattr(path, list, size); }
+
+ssize_t CLinux_lgetxattr(const char *path, const char *name, void *value, size_t size) {
+    return lgetxattr(path, name, value, size);
+}
+
+int CLinux_setxattr(const char *path, const char *name, const void *value, size_t size) {
+    return setxattr(path, name, value, size, 0);
+}
+
+int CLinux_removexattr(const char *path, const char *name) { return removexattr(path, name); }
 
 int CLinux_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags) {
     return (int)syscall(SYS_renameat2, olddir, oldpath, newdir, newpath, flags);
@@ -27,7 +48,7 @@ int CLinux_syncfs(int fd) { return syncfs(fd); }
 int CLinux_statx(int dirfd, const char *path, struct CLinux_stat *out) {
     struct statx s;
     int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (path[0] == 0 ? AT_EMPTY_PATH : 0);
-    if (statx(dirfd, path, flags, STATX_BASIC_STATS | STATX_BTIME, &s) != 0) return -1;
+    if (statx(dirfd, path, flags, STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, &s) != 0) return -1;
     memset(out, 0, sizeof *out);
     out->device = makedev(s.stx_dev_major, s.stx_dev_minor);
     out->inode = s.stx_ino;
@@ -47,6 +68,7 @@ int CLinux_statx(int dirfd, const char *path, struct CLinux_stat *out) {
     out->btime_nsec = s.stx_btime.tv_nsec;
     out->mount_root =
         (s.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) ? (s.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 : -1;
+    out->mount_id = (s.stx_mask & STATX_MNT_ID) ? s.stx_mnt_id : 0;
     out->immutable = (s.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) != 0;
     return 0;
 }

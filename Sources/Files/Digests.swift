@@ -1,5 +1,5 @@
-internal import CLinux
-internal import CTLS
+import CLinux
+import CTLS
 
 /// A SHA-256 digest: 32 bytes, printed and stored as 64 lower-case hexadecimal digits.
 public struct SHA256Digest: Hashable, Sendable, CustomStringConvertible {

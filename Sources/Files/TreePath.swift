@@ -40,14 +40,6 @@ public struct TreePath: Hashable, Comparable, Sendable {
         self.bytes = bytes
     }
 
-    /// Takes text that the program itself wrote, such as `"kubernetes/manifests"`.
-    /// - Precondition: the text is a valid path; anything else is a fault of this program.
-    public init(_ literal: StaticString) {
-        let bytes = literal.withUTF8Buffer { Array($0) }
-        guard let path = TreePath(validating: bytes) else { preconditionFailure("not a tree path: \(literal)") }
-        self = path
-    }
-
     /// Bytes that are known to be a valid path, such as a parent's path joined with a name that the kernel gave.
     package init(unchecked bytes: [UInt8]) {
         self.bytes = bytes
@@ -107,6 +99,16 @@ public struct TreePath: Hashable, Comparable, Sendable {
                 return l[i] < r[i]
             }
         }
+    }
+}
+
+extension TreePath: ExpressibleByStringLiteral {
+    /// A path that the program itself holds, such as `"kubernetes/manifests"`.
+    /// - Precondition: the text is a valid path; anything else is a fault of this program.
+    public init(stringLiteral literal: StaticString) {
+        let bytes = literal.withUTF8Buffer { Array($0) }
+        guard let path = TreePath(validating: bytes) else { preconditionFailure("not a tree path: \(literal)") }
+        self = path
     }
 }
 

@@ -5,14 +5,32 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 
 // openat2(2), Linux 5.6. `resolve` takes the RESOLVE_* values below.
 int CLinux_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
-#define CLinux_RESOLVE_NO_XDEV UINT64_C(0x01)
-#define CLinux_RESOLVE_NO_MAGICLINKS UINT64_C(0x02)
-#define CLinux_RESOLVE_NO_SYMLINKS UINT64_C(0x04)
-#define CLinux_RESOLVE_BENEATH UINT64_C(0x08)
-#define CLinux_RESOLVE_IN_ROOT UINT64_C(0x10)
+#define CLinux_RESOLVE_NO_XDEV 0x01ull
+#define CLinux_RESOLVE_NO_MAGICLINKS 0x02ull
+#define CLinux_RESOLVE_NO_SYMLINKS 0x04ull
+#define CLinux_RESOLVE_BENEATH 0x08ull
+#define CLinux_RESOLVE_IN_ROOT 0x10ull
+
+// Flags that glibc has only under _GNU_SOURCE, which Swift's module does not set.
+extern const int CLinux_O_PATH;
+extern const int CLinux_O_NOATIME;
+extern const int CLinux_AT_EMPTY_PATH;
+extern const int CLinux_SEEK_DATA;
+extern const int CLinux_SEEK_HOLE;
+
+// getdents64(2): fills `buffer` with `struct linux_dirent64`; 0 at the end of the directory.
+ssize_t CLinux_getdents(int fd, void *buffer, size_t size);
+
+// lgetxattr(2) and its family, which Swift's Glibc module leaves out. The first two never follow a link at the end
+// of `path`, the last two do.
+ssize_t CLinux_llistxattr(const char *path, char *list, size_t size);
+ssize_t CLinux_lgetxattr(const char *path, const char *name, void *value, size_t size);
+int CLinux_setxattr(const char *path, const char *name, const void *value, size_t size);
+int CLinux_removexattr(const char *path, const char *name);
 
 // renameat2(2), Linux 3.15; glibc has it only under _GNU_SOURCE, which Swift's module does not set.
 int CLinux_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags);
@@ -30,6 +48,9 @@ struct CLinux_stat {
     uint32_t mtime_nsec, ctime_nsec, btime_nsec;
     // 1: the file is the root of a mount; 0: it is not; -1: the kernel does not say (before 5.8).
     int mount_root;
+    // The mount that the file was reached through, as /proc/self/mountinfo numbers it; 0 when the kernel does not say
+    // (before 5.8).
+    uint64_t mount_id;
     // 1 when STATX_ATTR_IMMUTABLE or STATX_ATTR_APPEND is set.
     int immutable;
 };

@@ -1,0 +1,54 @@
+import Glibc
+public import SystemPackage
+
+extension FileDescriptor {
+    /// Reads from the current offset to the end.
+    ///
+    /// - Parameter limitBytes: the most that it may be; more is `EFBIG`, so that a file from outside cannot fill
+    ///   memory.
+    /// - Parameter path: the file's name for the error.
+    public func readAll(limitBytes: Int, path: @autoclosure () -> String) throws(FilesError) -> [UInt8] {
+        var bytes = [UInt8]()
+        while true {
+            // one byte more than allowed, to see that there is one
+            let wanted = Swift.min(Swift.max(bytes.count, 16384), limitBytes - bytes.count + 1)
+            let start = bytes.count
+            bytes.append(contentsOf: repeatElement(0, count: wanted))
+            let count = bytes.withUnsafeMutableBytes { Glibc.read(rawValue, $0.baseAddress! + start, wanted) }
+            if count < 0, Glibc.errno == EINTR {
+                bytes.removeLast(wanted)
+                continue
+            }
+            guard count >= 0 else { throw .last("read", path()) }
+            bytes.removeLast(wanted - count)
+            if count == 0 { return bytes }
+            if bytes.count > limitBytes {
+                throw FilesError(operation: "read", path: path(), errno: Errno(rawValue: EFBIG))
+            }
+        }
+    }
+
+    /// Writes all of `bytes`, at the current offset or at `offset`.
+    /// - Parameter path: the file's name for the error.
+    public func writeAll(
+        _ bytes: UnsafeRawBufferPointer,
+        at offset: Int64? = nil,
+        path: @autoclosure () -> String
+    ) throws(FilesError) {
+        var done = 0
+        while done < bytes.count {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
+            let count =
+                if let offset {
+                    Glibc.pwrite(rawValue, rest.baseAddress, rest.count, Int(offset) + done)
+                } else {
+                    Glibc.write(rawValue, rest.baseAddress, rest.count)
+                }
+            if count < 0 {
+                if Glibc.errno == EINTR { continue }
+                throw .last("write", path())
+            }
+            done += count
+        }
+    }
+}

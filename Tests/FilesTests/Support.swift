@@ -1,0 +1,56 @@
+import Files
+import SystemPackage
+import TestSupport
+import Testing
+
+/// All events of a walk, with the details of each file read.
+func walk(
+    _ root: FilePath,
+    _ subtrees: [TreePath] = [.root],
+    exclusions: [PathPattern] = [],
+    leaveOut: Set<FileIdentity> = [],
+    oneFileSystem: Bool = true
+) throws -> [TreeWalk.Event] {
+    var walk = TreeWalk(
+        root: try RootDirectory(path: root),
+        subtrees: subtrees,
+        exclusions: exclusions,
+        leaveOut: leaveOut,
+        oneFileSystem: oneFileSystem
+    )
+    var events = [TreeWalk.Event]()
+    while let event = try walk.next() {
+        guard case .file(var record) = event else {
+            events.append(event)
+            continue
+        }
+        try walk.readDetails(&record)
+        events.append(.file(record))
+    }
+    return events
+}
+
+extension [TreeWalk.Event] {
+    /// The records alone.
+    var records: [FileRecord] { compactMap { if case .file(let record) = $0 { record } else { nil } } }
+    /// What was left out alone.
+    var leftOut: [LeftOut] { compactMap { if case .leftOut(let leftOut) = $0 { leftOut } else { nil } } }
+    /// The paths of the records as text.
+    var paths: [String] { records.map(\.path.description) }
+}
+
+/// Numbers that look random and are the same in every run (SplitMix64).
+struct Seeded: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+/// Whether the tests may make devices, mounts and labels.
+let isRoot = (try? Shell.output("id -u")) == "0\n"
