@@ -1,0 +1,112 @@
+import NodeInterface
+import OSTree
+import Reporting
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite("A real ostree sysroot", .enabled(if: Tier.live.isWanted, "\(Tier.live.comment)")) struct OSTreeTests {
+    private let directory: TemporaryDirectory
+    private let root: FilePath
+    private let adapter: OSTreeDeployments
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        root = directory / "sysroot"
+        try Shell.output("\(Self.script("ostree-sysroot")) \(root)")
+        adapter = OSTreeDeployments(root: root, cancellation: Cancellation())
+    }
+
+    private static func script(_ name: String) -> FilePath {
+        var repository = FilePath(#filePath)
+        for _ in 0..<3 { repository.removeLastComponent() }
+        return repository.appending("scripts/testbed").appending(name)
+    }
+
+    private func list() async throws -> [Deployment] {
+        try #require(try await adapter.deployments())
+    }
+
+    /// Deploys another version and gives nothing up.
+    private func deploy(_ version: String) throws {
+        let ref = "practice/x86_64/stable"
+        try Shell.output(
+            """
+            set -e
+            ostree commit --repo=\(root)/ostree/repo -b \(ref) --tree=ref=\(ref) --bootable -s x \
+                --add-metadata-string=version=\(version)
+            ostree admin --sysroot=\(root) deploy --os=practice --retain \(ref)
+            """
+        )
+    }
+
+    @Test("is read as ostree itself reads it")
+    func listed() async throws {
+        try deploy("3.0")
+        try Shell.output(
+            "ostree admin --sysroot=\(root) deploy --os=practice --retain --karg=x=1 practice/x86_64/stable"
+        )
+        let found = try await list()
+        #expect(found.map(\.version) == ["3.0", "3.0", "2.0", "1.0"])
+        #expect(found.map(\.serial) == [1, 0, 0, 0])
+        #expect(found.allSatisfy { $0.origin == "practice/x86_64/stable" && $0.osName == "practice" })
+        #expect(found.allSatisfy { !$0.isBooted && !$0.isStaged && !$0.isPinned })
+        #expect(found[0].kernelArguments.contains("x=1"))
+        #expect(!found[1].kernelArguments.contains("x=1"))
+        #expect(found[3].kernelArguments.starts(with: ["root=LABEL=practice", "rw"]))
+        let status = try Shell.output("ostree admin --sysroot=\(root) status")
+        let names = status.split(separator: "\n").filter { $0.hasPrefix("  practice ") }.map { $0.dropFirst(11) }
+        #expect(names.map(String.init) == found.map { "\($0.checksum).\($0.serial)" })
+    }
+
+    @Test("gets one pin at a time, on the deployment that was meant, though indexes move")
+    func pinned() async throws {
+        let oldest = try await list()[1]
+        try deploy("3.0")
+        try await adapter.pin(oldest)
+        #expect(try await list().map(\.isPinned) == [false, false, true])
+        #expect(
+            try Shell.output("ostree admin --sysroot=\(root) status | grep -A2 \(oldest.checksum)").contains(
+                "Pinned: yes"
+            )
+        )
+        try await adapter.pin(oldest)
+        let newest = try await list()[0]
+        try await adapter.pin(newest)
+        #expect(try await list().map(\.isPinned) == [true, false, true])
+        try Shell.output("ostree admin --sysroot=\(root) undeploy 1")
+        #expect(try await list().map(\.isPinned) == [true, true])
+        let gone = Deployment(
+            osName: "practice",
+            checksum: oldest.checksum,
+            serial: 7,
+            origin: nil,
+            version: nil,
+            kernelArguments: [],
+            isBooted: false,
+            isPinned: false,
+            isStaged: false
+        )
+        await #expect(throws: OSTreeError.self) { try await adapter.pin(gone) }
+    }
+
+    @Test("has a booted deployment in a namespace that looks booted")
+    func booted() throws {
+        let status = try Shell.run("\(Self.script("ostree-booted")) \(root) 1 ostree admin status")
+        #expect(status.status == 0, "\(status.output)")
+        let lines = status.output.split(separator: "\n")
+        #expect(lines.contains { $0.hasPrefix("* practice ") })
+        #expect(lines.contains { $0.hasPrefix("  practice ") && $0.hasSuffix(" (pending)") })
+        let refused = try Shell.run("\(Self.script("ostree-booted")) \(root) 1 ostree admin undeploy 1")
+        #expect(refused.output.contains("Cannot undeploy currently booted deployment"))
+    }
+
+    @Test("survives a deployment whose origin file is gone")
+    func noOrigin() async throws {
+        let first = try await list()[0]
+        try Shell.output("rm \(root)/ostree/deploy/practice/deploy/\(first.checksum).0.origin")
+        let found = try await list()
+        #expect(found[0].origin == nil)
+        #expect(found[1].origin == "practice/x86_64/stable")
+    }
+}
