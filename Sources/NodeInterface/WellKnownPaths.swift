@@ -1,0 +1,47 @@
+public import SystemPackage
+
+/// Every path of a node that the toolkit knows by name, as absolute paths below the node's root.
+///
+/// Sources: the etcd operator's `etcd-common-tools` and static pod templates (openshift), kubeadm's
+/// `constants.go` (kubeadm), `machine-config-daemon`'s `constants.go`, `ostree(1)`.
+public enum WellKnownPaths {
+    /// Where the recovery points lie unless told otherwise.
+    public static let recovery: FilePath = "/var/recovery"
+    /// The configuration file, and the directory whose `*.toml` files are laid over it in the order of their names.
+    public static let configuration: FilePath = "/etc/node-recovery/config.toml"
+    /// Drop-ins for ``configuration``.
+    public static let configurationDropIns: FilePath = "/etc/node-recovery/config.d"
+
+    /// Static pod manifests that the kubelet runs.
+    public static let staticPodManifests: FilePath = "/etc/kubernetes/manifests"
+    /// openshift: revisioned resources of the static pods.
+    public static let staticPodResources: FilePath = "/etc/kubernetes/static-pod-resources"
+    /// openshift: the settings of etcd's own tools, lines of `export KEY="value"`.
+    public static let etcdEnvironment: FilePath =
+        "/etc/kubernetes/static-pod-resources/etcd-certs/configmaps/etcd-scripts/etcd.env"
+    /// openshift: the path inside the etcd pod that stands for ``etcdCertificates`` on the node.
+    public static let etcdCertificatesInPod: FilePath = "/etc/kubernetes/static-pod-certs"
+    /// openshift: the certificates of etcd.
+    public static let etcdCertificates: FilePath = "/etc/kubernetes/static-pod-resources/etcd-certs"
+    /// kubeadm: the directory of the cluster's keys and certificates.
+    public static let clusterKeys: FilePath = "/etc/kubernetes/pki"
+    /// kubeadm: the administrator's kubeconfig, a sign of a control plane node.
+    public static let adminKubeconfig: FilePath = "/etc/kubernetes/admin.conf"
+
+    /// The rendered machine config that the node is at: JSON, `spec.config.storage`.
+    public static let currentMachineConfig: FilePath = "/etc/machine-config-daemon/currentconfig"
+    /// The machine's own identity: 32 hexadecimal digits and a newline.
+    public static let machineID: FilePath = "/etc/machine-id"
+    /// The host name.
+    public static let hostName: FilePath = "/etc/hostname"
+
+    /// Sockets of container runtimes, in the order in which they are looked for.
+    public static let runtimeSockets: [FilePath] = [
+        "/run/crio/crio.sock",
+        "/var/run/crio/crio.sock",
+        "/run/containerd/containerd.sock",
+        "/run/k3s/containerd/containerd.sock",
+    ]
+    /// Where a container's last words go; at most 4096 bytes.
+    public static let terminationLog: FilePath = "/dev/termination-log"
+}
