@@ -17,7 +17,7 @@ import Testing
         adapter = OSTreeDeployments(root: root, cancellation: Cancellation())
     }
 
-    private static func script(_ name: String) -> FilePath {
+    static func script(_ name: String) -> FilePath {
         var repository = FilePath(#filePath)
         for _ in 0..<3 { repository.removeLastComponent() }
         return repository.appending("scripts/testbed").appending(name)
