@@ -1,0 +1,46 @@
+public import Reporting
+public import SystemPackage
+
+/// A bbolt file could not be read or written.
+///
+/// What a damaged file contains is never this error: it is a ``BoltFault``.
+public struct BoltError: OperatorError, Equatable {
+    /// What went wrong.
+    public enum Cause: Sendable, Equatable {
+        /// The system refused; the offset counts bytes from the start of the file.
+        case system(Errno, offset: Int)
+        /// The file ended before the byte that was wanted, though it was longer when it was opened.
+        case shrank(offset: Int)
+        /// A pair that a bbolt file cannot hold was to be written.
+        case unwritable(String)
+    }
+
+    /// The verb that failed, as in "could not read".
+    public let operation: String
+    /// What went wrong.
+    public let cause: Cause
+
+    /// An error of `operation`.
+    public init(_ operation: String, _ cause: Cause) {
+        self.operation = operation
+        self.cause = cause
+    }
+
+    /// Names the operation, the place in the file and the reason.
+    public var summary: String {
+        switch cause {
+        case .system(let errno, let offset): "could not \(operation) the bbolt file at byte \(offset): \(errno)"
+        case .shrank(let offset): "could not \(operation) the bbolt file at byte \(offset): it became shorter meanwhile"
+        case .unwritable(let reason): "could not \(operation) the bbolt file: \(reason)"
+        }
+    }
+
+    /// `73` without space, `74` for the system's other refusals, `70` for a pair that must not have come here.
+    public var exitStatus: ExitStatus {
+        switch cause {
+        case .system(.noSpace, _): .cantCreate
+        case .system, .shrank: .ioError
+        case .unwritable: .software
+        }
+    }
+}
