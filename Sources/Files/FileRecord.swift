@@ -62,7 +62,7 @@ public struct DataExtent: Hashable, Sendable {
 ///
 /// The kernel sets the change time at every write to content or metadata and nobody can set it back, so the same
 /// inode with the same change time is the same file. An index leaves the hint out for a file that was touched less
-/// than ``racyInterval`` before it was read: a later write could have got the same change time.
+/// than ``racyIntervalNanoseconds`` before it was read: a later write could have got the same change time.
 public struct ChangeHint: Hashable, Sendable {
     /// The inode number.
     public var inode: UInt64

@@ -118,29 +118,3 @@ extension TreePath: CustomStringConvertible {
         bytes.isEmpty ? "." : FileName.text(of: bytes)
     }
 }
-
-/// File names as text for people.
-public enum FileName {
-    /// The name as text when it is printable UTF-8; otherwise with each control byte and each byte that is not
-    /// part of valid UTF-8 as `\ooo` (octal), and a backslash as `\\`.
-    public static func text(of bytes: some Collection<UInt8>) -> String {
-        var text = ""
-        var rest = Array(bytes)[...]
-        while !rest.isEmpty {
-            var iterator = rest.makeIterator()
-            var decoder = UTF8()
-            if case .scalarValue(let scalar) = decoder.decode(&iterator), scalar.value >= 0x20, scalar.value != 0x7F,
-                !(0x80..<0xA0).contains(scalar.value)
-            {
-                text.unicodeScalars.append(scalar)
-                if scalar == "\\" { text.unicodeScalars.append("\\") }
-                rest = rest.dropFirst(UTF8.width(scalar))
-            } else {
-                let byte = rest.removeFirst()
-                let octal = String(byte, radix: 8)
-                text += "\\" + String(repeating: "0", count: 3 - octal.count) + octal
-            }
-        }
-        return text
-    }
-}

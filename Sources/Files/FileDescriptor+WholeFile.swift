@@ -28,6 +28,14 @@ extension FileDescriptor {
         }
     }
 
+    /// Writes all of `bytes` at the current offset.
+    /// - Parameter path: the file's name for the error.
+    public func writeAll(_ bytes: ArraySlice<UInt8>, path: @autoclosure () -> String) throws(FilesError) {
+        try bytes.withUnsafeBufferPointer { bytes throws(FilesError) in
+            try writeAll(UnsafeRawBufferPointer(bytes), path: path())
+        }
+    }
+
     /// Writes all of `bytes`, at the current offset or at `offset`.
     /// - Parameter path: the file's name for the error.
     public func writeAll(

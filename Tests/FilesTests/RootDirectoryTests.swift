@@ -1,0 +1,93 @@
+import Files
+import Reporting
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite("A root directory") struct RootDirectoryTests {
+    let directory: TemporaryDirectory
+    let root: RootDirectory
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        try Shell.output(
+            "cd \(directory.path); mkdir -p outside root/etc; echo out > outside/f; echo in > root/etc/hosts"
+        )
+        root = try RootDirectory(path: directory / "root")
+    }
+
+    @Test(
+        "opens absolute and relative paths below it",
+        arguments: ["/etc/hosts", "etc/hosts", "/../etc/../../etc/hosts"]
+    )
+    func paths(path: String) throws {
+        #expect(try root.readFile(FilePath(path), limitBytes: 3) == Array("in\n".utf8))
+    }
+
+    @Test("keeps links inside, wherever they point")
+    func links() throws {
+        try Shell.output(
+            "cd \(directory.path)/root; ln -s /etc etc/abs; ln -s ../../../outside/f etc/up; ln -s \(directory.path)/outside/f etc/out; ln -s loop etc/loop"
+        )
+        #expect(try root.readFile("/etc/abs/hosts", limitBytes: 9) == Array("in\n".utf8))
+        #expect(try !root.exists("etc/up"))
+        #expect(try !root.exists("etc/out"))
+        #expect(throws: FilesError.self) { try root.exists("etc/loop") }
+        #expect(try root.readLink("etc/up") == "../../../outside/f")
+        #expect(try root.stat("etc/abs").kind == .directory)
+        #expect(try root.stat("etc/abs", followsLink: false).kind == .symbolicLink)
+    }
+
+    @Test("lists names by their bytes")
+    func names() throws {
+        try Shell.output(#"cd \#(directory.path)/root; mkdir d; cd d; touch b B é .h a.b ab a $'\xff'"#)
+        let names = try root.names(in: "/d").map { name in
+            name.withPlatformString { Array(UnsafeBufferPointer(start: $0, count: 2)).map { UInt8(bitPattern: $0) } }
+        }
+        #expect(names.map(\.[0]) == [0x2E, 0x42, 0x61, 0x61, 0x61, 0x62, 0xC3, 0xFF])
+        #expect(names[2...4].map(\.[1]) == [0, 0x2E, 0x62])
+    }
+
+    @Test("says what could not be done to which file of the node")
+    func errors() throws {
+        try Shell.output("echo 0123456789 > \(directory.path)/root/big")
+        let missing = #expect(throws: FilesError.self) { try root.readFile("/etc/shadow", limitBytes: 10) }
+        #expect(missing?.summary == "could not open '\(directory.path)/root/etc/shadow': No such file or directory")
+        #expect(missing?.exitStatus == .noInput)
+        let large = #expect(throws: FilesError.self) { try root.readFile("big", limitBytes: 10) }
+        #expect(large?.summary == "could not read '\(directory.path)/root/big': File too large")
+        #expect(try root.readFile("big", limitBytes: 11).count == 11)
+        #expect(throws: FilesError.self) { try root.readFile("etc", limitBytes: 10) }
+        #expect(throws: FilesError.self) { try RootDirectory(path: directory / "none") }
+        #expect(throws: FilesError.self) { try root.names(in: "big") }
+    }
+
+    @Test("turns paths into tree paths and back, byte for byte")
+    func conversion() {
+        let path = FilePath(platformString: [0x2F, 0x61, 0x2F, -1, -2, 0])
+        let tree = TreePath(path)
+        #expect(tree?.bytes == [0x61, 0x2F, 0xFF, 0xFE])
+        #expect(tree.map { FilePath("/").appending($0) } == path)
+        #expect(FilePath(TreePath.root) == ".")
+        #expect(TreePath("/") == .root && TreePath(FilePath("/")) == .root && TreePath(FilePath("")) == .root)
+        #expect(TreePath(FilePath("/etc/../x")) == nil)
+        #expect(RootDirectoryTests.text("/", "etc/hosts") == "/etc/hosts")
+    }
+
+    static func text(_ root: FilePath, _ path: TreePath) -> String? { (try? RootDirectory(path: root))?.text(of: path) }
+}
+
+@Suite("A file error") struct FilesErrorTests {
+    @Test(
+        "has the exit status of its reason",
+        arguments: [
+            (Errno.noSpace, 73), (.diskQuotaExceeded, 73), (.readOnlyFileSystem, 73), (.permissionDenied, 77),
+            (.notPermitted, 77), (.noSuchFileOrDirectory, 66), (.ioError, 74), (.fileExists, 74),
+        ] as [(Errno, Int32)]
+    )
+    func statuses(errno: Errno, status: Int32) {
+        let error = FilesError(operation: "open", path: "/etc/shadow", errno: errno)
+        #expect(error.exitStatus.rawValue == status)
+        #expect(error.summary.hasPrefix("could not open '/etc/shadow': "))
+    }
+}
