@@ -76,9 +76,9 @@ public final class RootDirectory: Sendable {
         return FilePath(bytes: target)
     }
 
-    /// Opens a directory to walk from.
+    /// Opens a directory for looking up names in it, which needs no permission to list them.
     func openDirectory(_ path: TreePath) throws(FilesError) -> OwnedDescriptor {
-        try open(FilePath(path), O_RDONLY | O_DIRECTORY, "open")
+        try open(FilePath(path), CLinux_O_PATH | O_DIRECTORY, "open")
     }
 
     private func open(_ path: FilePath, _ flags: Int32, _ operation: String) throws(FilesError) -> OwnedDescriptor {

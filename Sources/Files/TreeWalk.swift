@@ -10,8 +10,8 @@ import SystemPackage
 /// descriptor for each of the last 256 levels.
 ///
 /// A mount point is told by the mount table, before it is touched, and by `STATX_ATTR_MOUNT_ROOT`, which also knows
-/// bind mounts of the same file system and of single files. Kernels before 5.8 know neither; there a directory on
-/// another device is one. (The devices of other files are not compared: overlayfs gives them numbers of their own.)
+/// bind mounts of the same file system and of single files. On kernels before 5.8, which say neither, a directory on
+/// another device is one.
 public struct TreeWalk: ~Copyable {
     /// What a walk comes across.
     public enum Event: Hashable, Sendable {
@@ -197,7 +197,7 @@ public struct TreeWalk: ~Copyable {
             if isTop { covered = path }
             return .leftOut(LeftOut(path: path, reason: .recoveryStore))
         }
-        if oneFileSystem, !isTop, isMountPoint(stat, in: level) {
+        if oneFileSystem, !isTop, stat.isMountPoint(inDirectoryOn: level.stat?.identity.device) {
             return .leftOut(LeftOut(path: path, reason: mountReason(level, index)))
         }
         if stat.kind == .socket { return .leftOut(LeftOut(path: path, reason: .socket)) }
@@ -205,14 +205,10 @@ public struct TreeWalk: ~Copyable {
         return .file(stat.record(path: path, hardLink: names.firstName(of: stat, path)))
     }
 
-    private func isMountPoint(_ stat: FileStat, in level: Level) -> Bool {
-        if let isMountRoot = stat.isMountRoot { return isMountRoot }
-        return stat.kind == .directory && stat.identity.device != level.stat?.identity.device
-    }
-
     /// What was mounted after the table had been read.
     private func mountReason(_ level: Level, _ index: Int) -> LeftOut.Reason {
-        let mount = try? MountTable().mounts(in: level)[Array(level.names[index])]  // ignored: it only adds to a message
+        // ignored: it only adds to a message
+        let mount = try? MountTable().mounts(in: level)[Array(level.names[index])]
         return .mountPoint(type: mount?.type, source: mount?.source)
     }
 

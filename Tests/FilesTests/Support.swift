@@ -1,4 +1,5 @@
 import Files
+import Glibc
 import SystemPackage
 import TestSupport
 import Testing
@@ -53,4 +54,15 @@ struct Seeded: RandomNumberGenerator {
 }
 
 /// Whether the tests may make devices, mounts and labels.
-let isRoot = (try? Shell.output("id -u")) == "0\n"
+let isRoot = geteuid() == 0
+
+/// Does something with the rights that nobody (65534) has on files; what is open stays open.
+///
+/// `setfsuid(2)` holds for this thread alone. It is looked up, as Swift's Glibc module leaves it out.
+func asNobody<Result>(_ body: () throws -> Result) throws -> Result {
+    typealias SetID = @convention(c) (UInt32) -> Int32
+    let setUser = unsafeBitCast(try #require(dlsym(nil, "setfsuid")), to: SetID.self)
+    let old = setUser(65534)
+    defer { _ = setUser(UInt32(bitPattern: old)) }
+    return try body()
+}

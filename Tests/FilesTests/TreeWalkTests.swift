@@ -246,6 +246,34 @@ import Testing
         }
     }
 
+    @Test(
+        "goes on behind what it may not read, and opens what it may not open without access time",
+        .enabled(if: isRoot)
+    )
+    func unreadable() throws {
+        try make("chmod 755 .; mkdir -m 700 a; touch a/x; mkdir -m 744 b; touch b/x; mkdir c; printf text > c/f")
+        let rootDirectory = try RootDirectory(path: root)
+        var walk = TreeWalk(root: rootDirectory)
+        var events = [TreeWalk.Event]()
+        try asNobody {
+            while let event = try walk.next() {
+                events.append(event)
+                if case .file(let record) = event, record.kind == .regular {
+                    let file = try walk.openContent()
+                    #expect(try file.descriptor.readAll(limitBytes: 9, path: "") == Array("text".utf8))
+                }
+            }
+        }
+        #expect(events.paths == [".", "a", "b", "c", "c/f"])
+        #expect(
+            events.filter { if case .unreadable = $0 { true } else { false } }
+                == [
+                    .unreadable("a", FilesError(operation: "open", path: "\(root)/a", errno: .permissionDenied)),
+                    .unreadable("b/x", FilesError(operation: "look at", path: "\(root)/b/x", errno: .permissionDenied)),
+                ]
+        )
+    }
+
     @Test("leaves access times alone")
     func accessTime() throws {
         try make("mkdir d; printf x > d/f; touch -a -d @5 d/f d")

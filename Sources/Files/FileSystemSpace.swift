@@ -1,0 +1,27 @@
+import Glibc
+public import SystemPackage
+
+/// How much room a file system has.
+public struct FileSystemSpace: Hashable, Sendable {
+    /// Bytes in all.
+    public let totalBytes: Int64
+    /// Bytes that may still be written, without what is kept for root: that is what the system itself lives on.
+    public let availableBytes: Int64
+    /// Files that may still be made; `nil` where the file system has no such limit.
+    public let availableFiles: Int64?
+
+    /// Asks the file system that `path` lies on.
+    public init(at path: FilePath) throws(FilesError) {
+        var raw = statvfs()
+        guard path.withPlatformString({ statvfs($0, &raw) }) == 0 else {
+            throw .last("ask for the space at", path.operatorText)
+        }
+        func bytes(_ blocks: fsblkcnt_t) -> Int64 {
+            let (bytes, isTooLarge) = blocks.multipliedReportingOverflow(by: raw.f_frsize)
+            return isTooLarge ? .max : Int64(clamping: bytes)
+        }
+        totalBytes = bytes(raw.f_blocks)
+        availableBytes = bytes(raw.f_bavail)
+        availableFiles = raw.f_files == 0 ? nil : Int64(clamping: raw.f_favail)
+    }
+}
