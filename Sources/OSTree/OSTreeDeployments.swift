@@ -5,7 +5,7 @@ public import SystemPackage
 
 /// The ostree deployments of a node: read from the sysroot's own files, pinned with the `ostree` program.
 ///
-/// Files are read because `ostree admin status` has no form for machines before 2024 (Debian 12 has 2022.7) and
+/// Files are read because `ostree admin status` has no form for machines in older versions (Debian 12 has 2022.7), and
 /// because they are also there in a rescue system without ostree. With a root other than `/` the program is run as
 /// `ostree admin --sysroot=ROOT`, not below the root: what is mounted there may be unable to run anything. Nothing
 /// here undeploys: `ostree admin undeploy` removes pinned deployments without a word.

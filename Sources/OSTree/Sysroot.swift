@@ -10,7 +10,7 @@ internal import SystemPackage
 /// boot/loader/entries/*.conf                       the boot loader's entries, one a deployment
 /// run/ostree/staged-deployment                     names the deployment that is written at the next shutdown
 /// ```
-/// Links are read, never followed to where their text leads: a deployment is always looked for below
+/// The link to a deployment is read for its last name only, not followed: a deployment is always looked for below
 /// `ostree/deploy`. Source: ostree `src/libostree/ostree-sysroot.c`, `parse_deployment` and
 /// `_ostree_sysroot_reload_staged`.
 struct Sysroot {

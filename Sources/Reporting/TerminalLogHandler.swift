@@ -21,7 +21,7 @@ public enum Verbosity: Sendable, CaseIterable {
 
 /// Writes log lines for the person at the node: `node-backup: message`, `node-backup: warning: message`.
 ///
-/// The name in front is the logger's label. From `info` down, metadata follow in parentheses. A logger of it is made
+/// The name in front is the logger's label, in red before an error where there are colours. From `info` down, metadata follow in parentheses. A logger of it is made
 /// with `Logger(label:factory:)`; nothing is registered for the whole process.
 public struct TerminalLogHandler: LogHandler {
     /// Keys that are for machines only.
@@ -56,11 +56,12 @@ public struct TerminalLogHandler: LogHandler {
     }
 
     func line(for event: LogEvent, hasColor: Bool) -> String {
+        let colored = { (text: String, color: Int) in hasColor ? "\u{1B}[\(color)m\(text)\u{1B}[0m" : text }
         let prefix: String
         switch event.level {
-        case .warning: prefix = hasColor ? "\u{1B}[33mwarning:\u{1B}[0m " : "warning: "
-        case .error, .critical: prefix = hasColor ? "\u{1B}[31merror:\u{1B}[0m " : "error: "
-        case .trace, .debug, .info, .notice: prefix = ""
+        case .warning: prefix = "\(label): \(colored("warning:", 33))"
+        case .error, .critical: prefix = colored("\(label):", 31)
+        case .trace, .debug, .info, .notice: prefix = "\(label):"
         }
         var text = event.message.description
         if let error = event.error { text += ": \(error)" }
@@ -69,6 +70,6 @@ public struct TerminalLogHandler: LogHandler {
             let shown = values.filter { !Self.hiddenKeys.contains($0.key) }.sorted { $0.key < $1.key }
             if !shown.isEmpty { text += " (" + shown.map { "\($0.key)=\($0.value)" }.joined(separator: ", ") + ")" }
         }
-        return "\(label): \(prefix)\(Terminal.harmless(text))"
+        return "\(prefix) \(Terminal.harmless(text))"
     }
 }

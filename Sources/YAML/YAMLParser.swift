@@ -37,13 +37,11 @@ public struct YAMLParser: ~Copyable {
     }
 
     private func node(from event: Event, depth: Int) throws(YAMLError) -> YAMLNode {
-        guard depth <= Self.depthLimit else {
-            throw fault(event, "collections lie deeper in each other than \(Self.depthLimit)")
-        }
         switch event.kind {
         case .scalar(let text, let isPlain):
             return YAMLNode(content: .scalar(text, isPlain: isPlain), position: event.position)
         case .sequenceStart:
+            try checkDepth(depth, of: event)
             var items = [YAMLNode]()
             while true {
                 let next = try handle.next()
@@ -52,6 +50,7 @@ public struct YAMLParser: ~Copyable {
             }
             return YAMLNode(content: .sequence(items), position: event.position)
         case .mappingStart:
+            try checkDepth(depth, of: event)
             var entries = [YAMLNode.Entry]()
             var keys = Set<String>()
             while true {
@@ -69,6 +68,12 @@ public struct YAMLParser: ~Copyable {
             throw fault(event, "an alias ('*name') is not supported")
         case .streamStart, .streamEnd, .documentStart, .documentEnd, .sequenceEnd, .mappingEnd:
             throw fault(event, "a value is missing")
+        }
+    }
+
+    private func checkDepth(_ depth: Int, of event: Event) throws(YAMLError) {
+        guard depth < Self.depthLimit else {
+            throw fault(event, "collections lie deeper in each other than \(Self.depthLimit)")
         }
     }
 

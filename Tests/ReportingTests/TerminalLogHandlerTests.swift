@@ -38,7 +38,7 @@ import Testing
             text == """
                 node-backup: backed up 'etc'
                 node-backup: warning: 'x' vanished, continuing
-                node-backup: error: no
+                node-backup: no
 
                 """
         )
