@@ -1,0 +1,66 @@
+/// Which recovery points the retention rule no longer wants.
+///
+/// The rule: the newest `keep` stay, and the newest one that was verified without a fault stays however old it is.
+/// A point whose manifest cannot be read neither counts nor goes: a person decides about it.
+public struct Retention: Sendable, Equatable {
+    /// One recovery point as the rule sees it.
+    public struct Candidate: Sendable, Equatable {
+        /// Its ordinal.
+        public var generation: Int
+        /// Whether its manifest could be read.
+        public var isReadable: Bool
+        /// Whether every component was verified without a fault.
+        public var isVerified: Bool
+
+        /// A candidate.
+        public init(generation: Int, isReadable: Bool, isVerified: Bool) {
+            self.generation = generation
+            self.isReadable = isReadable
+            self.isVerified = isVerified
+        }
+    }
+
+    /// What becomes of one recovery point.
+    public struct Decision: Sendable, Equatable {
+        /// Its ordinal.
+        public var generation: Int
+        /// Whether it goes.
+        public var isRemoved: Bool
+        /// Why, for a person: `one of the newest 2`, `the newest verified one`, …
+        public var reason: String
+    }
+
+    /// Decides about every candidate; the newest first.
+    /// - Parameter keep: how many of the newest stay; at least 1.
+    public static func decide(_ candidates: [Candidate], keep: Int) -> [Decision] {
+        let keep = max(1, keep)
+        let newestFirst = candidates.sorted { $0.generation > $1.generation }
+        let newestVerified = newestFirst.first { $0.isReadable && $0.isVerified }
+        var kept = 0
+        return newestFirst.map { candidate in
+            guard candidate.isReadable else {
+                return Decision(
+                    generation: candidate.generation,
+                    isRemoved: false,
+                    reason: "damaged: its manifest cannot be read; remove it by hand when it is of no more use"
+                )
+            }
+            if kept < keep {
+                kept += 1
+                return Decision(
+                    generation: candidate.generation,
+                    isRemoved: false,
+                    reason: keep == 1 ? "the newest" : "one of the newest \(keep)"
+                )
+            }
+            if candidate == newestVerified {
+                return Decision(generation: candidate.generation, isRemoved: false, reason: "the newest verified one")
+            }
+            return Decision(
+                generation: candidate.generation,
+                isRemoved: true,
+                reason: "not one of the newest \(keep)"
+            )
+        }
+    }
+}

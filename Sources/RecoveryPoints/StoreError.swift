@@ -1,0 +1,63 @@
+public import Files
+public import Reporting
+
+/// What can go wrong with the store and the recovery points in it.
+public enum StoreError: OperatorError, Equatable {
+    /// The system refused an operation on the store.
+    case system(FilesError)
+    /// There is no store at the path.
+    case noStore(directory: String)
+    /// There is no recovery point of this generation.
+    case noPoint(generation: Int, directory: String)
+    /// There is no recovery point at all.
+    case empty(directory: String)
+    /// A document of the store cannot be what this program wrote.
+    case damaged(file: String, reason: String)
+    /// A document that a later version of the program wrote.
+    case unknownFormat(file: String, version: Int)
+    /// Another run holds the lock.
+    case locked(directory: String, holder: String)
+    /// A value of ours could not be written as JSON.
+    case cannotEncode(reason: String)
+
+    /// What failed, on what, and why.
+    public var summary: String {
+        switch self {
+        case .system(let error): error.summary
+        case .noStore(let directory): "there are no recovery points in '\(directory)': the directory is not there"
+        case .noPoint(let generation, let directory): "there is no recovery point \(generation) in '\(directory)'"
+        case .empty(let directory): "there is no recovery point in '\(directory)'"
+        case .damaged(let file, let reason): "'\(file)' is damaged: \(reason)"
+        case .unknownFormat(let file, let version):
+            "'\(file)' has format version \(version), which this program does not know"
+        case .locked(let directory, let holder): "another run is working in '\(directory)': \(holder)"
+        case .cannotEncode(let reason): "could not write a document of the store: \(reason)"
+        }
+    }
+
+    /// What to do next.
+    public var hint: String? {
+        switch self {
+        case .system(let error): error.hint
+        case .noStore(let directory):
+            "mount the recovery partition, or take a recovery point with 'node-backup create --dir \(directory)'"
+        case .noPoint(_, let directory): "list what is there with 'node-backup list --dir \(directory)'"
+        case .empty(let directory): "take one with 'node-backup create --dir \(directory)'"
+        case .damaged: "use another recovery point: 'node-backup list' shows what is there"
+        case .unknownFormat: "use the program that lies beside the recovery points: 'upgrade-recovery' in the same directory"
+        case .locked: "wait for its end, then run this again"
+        case .cannotEncode: nil
+        }
+    }
+
+    /// The exit status by kind.
+    public var exitStatus: ExitStatus {
+        switch self {
+        case .system(let error): error.exitStatus
+        case .noStore, .noPoint, .empty: .noInput
+        case .damaged, .unknownFormat: .dataError
+        case .locked: .tempFail
+        case .cannotEncode: .software
+        }
+    }
+}
