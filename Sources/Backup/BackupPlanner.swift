@@ -1,0 +1,265 @@
+import Archives
+import Files
+import FoundationEssentials
+import NodeInterface
+import RecoveryPoints
+import Reporting
+import SystemPackage
+
+/// Finds the source of every component on a node and what it would cost. Changes nothing.
+struct BackupPlanner {
+    let request: BackupRequest
+    let node: Node
+    let root: RootDirectory
+    /// The newest readable recovery point: for sharing what has not changed, and for the estimate of the rest.
+    let previous: RecoveryPoint?
+
+    func plan() async throws -> ResolvedPlan {
+        let finding: ProfileDetector.Finding =
+            switch request.profile {
+            case .detect: try ProfileDetector.detect(in: root)
+            case .fixed(let profile): ProfileDetector.Finding(profile: profile, evidence: nil)
+            }
+        let identity = try NodeIdentity.read(from: root, isRunningSystem: node.isRunningSystem)
+        for name in (request.onlyComponents ?? []) + request.skippedComponents
+        where !BackupPlan.components.contains(where: { $0.name == name }) {
+            throw BackupError.unknownComponent(name)
+        }
+        var plan = ResolvedPlan(
+            profile: finding,
+            identity: identity,
+            entries: [],
+            directory: request.directory,
+            freeBytes: try FileSystemSpace(at: request.directory).availableBytes
+        )
+        for component in BackupPlan.components {
+            try node.cancellation.check()
+            plan.entries.append(try await entry(for: component, profile: finding.profile, identity: identity))
+        }
+        return plan
+    }
+
+    /// What a component of files would take on this node now; `nil` for a component that has no files or no source.
+    func selection(for name: String) throws -> TreeSelection? {
+        guard let component = BackupPlan.components.first(where: { $0.name == name }) else { return nil }
+        let subtrees: [FilePath]
+        var exclusions: [String] = []
+        switch component.source {
+        case .staticPods: subtrees = try StaticPods.subtrees(in: root)
+        case .tree(let path, let except):
+            subtrees = [FilePath(path)]
+            exclusions = except
+        case .machineConfig: subtrees = try machineConfigPaths() ?? []
+        case .etcdSnapshot, .deployment, .images: return nil
+        }
+        return try selection(subtrees, except: exclusions)
+    }
+
+    private func entry(
+        for component: Component,
+        profile: NodeProfile,
+        identity: NodeIdentity
+    ) async throws -> ResolvedPlan.Entry {
+        let isWanted = request.onlyComponents?.contains(component.name)
+        if isWanted == false { return skip(component, "not asked for") }
+        if request.skippedComponents.contains(component.name) { return skip(component, "left out as asked") }
+        let entry: ResolvedPlan.Entry =
+            switch component.source {
+            case .etcdSnapshot: try etcdEntry(component, profile: profile, identity: identity)
+            case .staticPods:
+                try treeEntry(component, try StaticPods.subtrees(in: root), none: "there are no static pod manifests")
+            case .tree(let path, let exclusions):
+                try treeEntry(
+                    component,
+                    try root.exists(FilePath(path)) ? [FilePath(path)] : [],
+                    except: exclusions,
+                    none: "'/\(path)' is not there"
+                )
+            case .machineConfig: try machineConfigEntry(component)
+            case .deployment: try await deploymentEntry(component)
+            case .images: try imagesEntry(component, profile: profile)
+            }
+        if isWanted == true, case .skip(let reason) = entry.work {
+            throw BackupError.sourceMissing(component: component.name, reason: reason)
+        }
+        return entry
+    }
+
+    // MARK: etcd
+
+    private func etcdEntry(
+        _ component: Component,
+        profile: NodeProfile,
+        identity: NodeIdentity
+    ) throws -> ResolvedPlan.Entry {
+        let endpoint = try EtcdLocator.locate(
+            in: root,
+            profile: profile,
+            nodeName: identity.name,
+            overrides: request.etcd
+        )
+        guard let endpoint else {
+            if profile == .plain { return skip(component, "a plain node has no etcd") }
+            throw BackupError.etcdNotFound(profile: profile.rawValue)
+        }
+        let status = try node.etcd.status(of: endpoint, limit: .seconds(10))
+        for alarm in status.alarms {
+            node.log.warning("etcd has raised the alarm \(alarm), continuing", metadata: ["component": "etcd"])
+        }
+        // The member may grow until the snapshot is taken.
+        let bytes = status.databaseSizeBytes + 32
+        return ResolvedPlan.Entry(
+            component: component,
+            work: .etcd(endpoint, status),
+            sourceBytes: bytes,
+            sourceFiles: 1,
+            storedBytes: estimate(component, sourceBytes: bytes),
+            workingBytes: bytes
+        )
+    }
+
+    // MARK: trees
+
+    /// The selection of a component's files.
+    func selection(_ subtrees: [FilePath], except: [String]) throws -> TreeSelection {
+        TreeSelection(
+            root: root,
+            subtrees: subtrees.compactMap { TreePath($0) },
+            exclusions: except.compactMap { PathPattern(text: $0) } + request.exclusions,
+            leaveOut: try storeIdentity()
+        )
+    }
+
+    /// The identity of the directory that holds the recovery points, which is never inside its own backup.
+    private func storeIdentity() throws -> Set<FileIdentity> {
+        let store = try RootDirectory(path: request.directory)
+        return [try store.stat(".").identity]
+    }
+
+    private func treeEntry(
+        _ component: Component,
+        _ subtrees: [FilePath],
+        except: [String] = [],
+        none: String
+    ) throws -> ResolvedPlan.Entry {
+        guard !subtrees.isEmpty else { return skip(component, none) }
+        let selection = try selection(subtrees, except: except)
+        if let previous, let shared = previous.manifest.component(component.name), let index = shared.file(.index),
+            let archive = shared.file(.archive), previous.has(index), previous.has(archive)
+        {
+            let outcome = try TreeComparison.isUnchanged(
+                selection,
+                since: previous.path(of: index),
+                cancellation: node.cancellation
+            )
+            if let unchanged = outcome {
+                return ResolvedPlan.Entry(
+                    component: component,
+                    work: .share(selection, from: previous, shared, leftOut: unchanged.leftOut),
+                    sourceBytes: shared.sourceBytes,
+                    sourceFiles: shared.sourceFiles,
+                    storedBytes: 0
+                )
+            }
+        }
+        let totals = try selection.totals(cancellation: node.cancellation)
+        return ResolvedPlan.Entry(
+            component: component,
+            work: .tree(selection),
+            sourceBytes: totals.bytes,
+            sourceFiles: totals.files,
+            // A line of the index is about 60 bytes after compression, a tar header about 40.
+            storedBytes: estimate(component, sourceBytes: totals.bytes) + totals.files * 100
+        )
+    }
+
+    /// The paths that the machine config manages outside the other trees; `nil` when the node has none.
+    private func machineConfigPaths() throws -> [FilePath]? {
+        let path = WellKnownPaths.currentMachineConfig
+        guard try root.exists(path) else { return nil }
+        let config = try MachineConfig.decode(
+            try root.readFile(path, limitBytes: 64 << 20),
+            file: root.fullPath(of: path).string
+        )
+        return config.paths(outside: BackupPlan.wholeTrees).map { FilePath($0) }
+    }
+
+    private func machineConfigEntry(_ component: Component) throws -> ResolvedPlan.Entry {
+        guard let paths = try machineConfigPaths() else { return skip(component, "the node has no machine config") }
+        return try treeEntry(
+            component,
+            paths,
+            none: "the machine config manages nothing outside the other trees"
+        )
+    }
+
+    // MARK: deployment and images
+
+    private func deploymentEntry(_ component: Component) async throws -> ResolvedPlan.Entry {
+        guard let deployments = try await node.deployments.deployments() else {
+            return skip(component, "the node is not managed by ostree")
+        }
+        // In a rescue system nothing below the root is booted; the boot loader's default is what would be.
+        let chosen =
+            deployments.first { $0.isBooted }
+            ?? (node.isRunningSystem ? nil : deployments.first { !$0.isStaged })
+        guard let chosen else {
+            throw BackupError.sourceMissing(
+                component: component.name,
+                reason: "none of the node's \(deployments.count) ostree deployments is the one that is running"
+            )
+        }
+        return ResolvedPlan.Entry(
+            component: component,
+            work: .deployment(deployments, pinned: chosen),
+            sourceBytes: 0,
+            sourceFiles: 1,
+            storedBytes: 4096
+        )
+    }
+
+    private func imagesEntry(_ component: Component, profile: NodeProfile) throws -> ResolvedPlan.Entry {
+        guard let runtime = try node.containers.runtime() else {
+            return skip(component, "no container runtime is running")
+        }
+        let images = try node.containers.images()
+        return ResolvedPlan.Entry(
+            component: component,
+            work: .images(images, runtime: runtime),
+            sourceBytes: 0,
+            sourceFiles: Int64(images.count),
+            storedBytes: 4096 + Int64(images.count) * 512
+        )
+    }
+
+    // MARK: helpers
+
+    private func skip(_ component: Component, _ reason: String) -> ResolvedPlan.Entry {
+        ResolvedPlan.Entry(
+            component: component,
+            work: .skip(reason),
+            sourceBytes: 0,
+            sourceFiles: 0,
+            storedBytes: 0
+        )
+    }
+
+    /// Bytes on disk for bytes of content: as last time and a quarter more, or six tenths when there was no last time.
+    private func estimate(_ component: Component, sourceBytes: Int64) -> Int64 {
+        if let entry = previous?.manifest.component(component.name), entry.sourceBytes > 1 << 20 {
+            let stored = entry.files.reduce(0) { $0 + $1.sizeBytes }
+            let ratio = min(1, Double(stored) / Double(entry.sourceBytes) * 1.25)
+            return Int64(Double(sourceBytes) * ratio)
+        }
+        return Int64(Double(sourceBytes) * 0.6)
+    }
+}
+
+extension RecoveryPoint {
+    /// Whether one of its files is there in its full length.
+    func has(_ file: StoredFile) -> Bool {
+        // ignored: a file that cannot be looked at is not shared, and verify tells why
+        guard let stat = try? RootDirectory(path: directory).stat(FilePath(file.name)) else { return false }
+        return stat.kind == .regular && stat.size == file.sizeBytes
+    }
+}

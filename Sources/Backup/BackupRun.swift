@@ -1,0 +1,219 @@
+import Archives
+import Files
+import FoundationEssentials
+import Glibc
+public import NodeInterface
+public import RecoveryPoints
+public import Reporting
+import SystemPackage
+
+/// Takes one recovery point of one node.
+public struct BackupRun {
+    private let request: BackupRequest
+    private let node: Node
+    private let meter: ProgressMeter
+
+    /// A run of `request` on `node`; how far it is can be read from `meter`.
+    public init(_ request: BackupRequest, on node: Node, meter: ProgressMeter) {
+        self.request = request
+        self.node = node
+        self.meter = meter
+    }
+
+    /// What ``create()`` would do, found out without changing anything; needs no lock.
+    public func forecast() async throws(BackupError) -> BackupForecast {
+        do {
+            let root = try preflight()
+            let store = try RecoveryStore(path: request.directory)
+            return BackupForecast(try await resolve(root, store))
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    /// Takes a recovery point, verifies it, makes it count and prunes.
+    ///
+    /// Whatever ends it early, the earlier recovery points are as they were and nothing half is left, but for a
+    /// directory `N.partial` when the process is killed, which the next run removes.
+    /// - Returns: the recovery point, and what became of the others.
+    public func create() async throws(BackupError) -> (point: RecoveryPoint, pruned: [Retention.Decision]) {
+        let reporter = StatusReporter(node: node, meter: meter, terminationLog: request.terminationLog)
+        let ticker = Ticker(every: .seconds(1)) { reporter.refresh() }
+        defer { ticker.stop() }
+        do {
+            let result = try await create(reporter)
+            ticker.stop()
+            reporter.finish(nil)
+            return result
+        } catch {
+            ticker.stop()
+            let error = BackupError.wrapping(error)
+            reporter.finish(error)
+            throw error
+        }
+    }
+
+    private func create(
+        _ reporter: StatusReporter
+    ) async throws -> (point: RecoveryPoint, pruned: [Retention.Decision]) {
+        let begun = ContinuousClock.now
+        let root = try preflight()
+        let store = try RecoveryStore(path: request.directory)
+        let lock = try store.lock(command: "node-backup create")
+        defer { withExtendedLifetime(lock) {} }
+        try store.prepare()
+        reporter.attach(store)
+        for name in try store.removeLeftovers() {
+            node.log.notice("Removed '\(name)', which a run that was cut has left")
+        }
+        let plan = try await resolve(root, store)
+        guard plan.neededBytes <= plan.freeBytes else {
+            throw BackupError.noSpace(
+                directory: request.directory.string,
+                neededBytes: plan.neededBytes,
+                freeBytes: plan.freeBytes
+            )
+        }
+        let partial = try store.begin()
+        reporter.enter(.starting, generation: partial.generation)
+        let point: RecoveryPoint
+        do {
+            point = try await write(plan, into: partial, store: store, begun: begun, reporter: reporter)
+        } catch {
+            do {
+                try store.abandon(partial)
+            } catch let leftover {
+                node.log.warning("\(leftover.summary), continuing; the next run removes it")
+            }
+            throw error
+        }
+        let pruned = try Pruning.run(store, keep: request.keep)
+        for decision in pruned where decision.isRemoved {
+            node.log.notice("Removed recovery point \(decision.generation): \(decision.reason)")
+        }
+        return (point, pruned)
+    }
+
+    // MARK: before the first change
+
+    /// What must hold before anything else is looked at.
+    private func preflight() throws -> RootDirectory {
+        guard geteuid() == 0 else { throw BackupError.notRoot }
+        let root = try RootDirectory(path: node.root)
+        let directory: RootDirectory
+        do {
+            directory = try RootDirectory(path: request.directory)
+        } catch where error.errno == .noSuchFileOrDirectory {
+            throw BackupError.noDirectory(request.directory.string)
+        }
+        if !request.allowsRootFileSystem {
+            let device = try directory.stat(".").identity.device
+            for path: FilePath in ["/", "/etc", "/usr/local", "/var/lib/kubelet", "/var/lib/etcd"]
+            where try root.exists(path) && root.stat(path).identity.device == device {
+                throw BackupError.notAMount(directory: request.directory.string)
+            }
+        }
+        return root
+    }
+
+    private func resolve(_ root: RootDirectory, _ store: RecoveryStore) async throws -> ResolvedPlan {
+        let previous = try store.newest()
+        for entry in try store.all() {
+            if case .failure(let error) = entry.point {
+                node.log.warning("recovery point \(entry.generation) cannot be read: \(error.summary), ignored")
+            }
+        }
+        return try await BackupPlanner(request: request, node: node, root: root, previous: previous).plan()
+    }
+
+    // MARK: writing
+
+    private func write(
+        _ plan: ResolvedPlan,
+        into partial: PartialPoint,
+        store: RecoveryStore,
+        begun: ContinuousClock.Instant,
+        reporter: StatusReporter
+    ) async throws -> RecoveryPoint {
+        var manifest = Manifest(
+            generation: partial.generation,
+            createdAt: node.now().iso8601,
+            durationSeconds: 0,
+            toolVersion: request.toolVersion,
+            node: plan.identity,
+            profile: plan.profile.profile.rawValue,
+            components: [],
+            skipped: [],
+            etcd: nil,
+            deployment: nil
+        )
+        let taken = plan.entries.filter { if case .skip = $0.work { false } else { true } }
+        // What is written is read once more when it is verified.
+        meter.plan(components: taken.count, totalBytes: plan.workBytes)
+        reporter.enter(.active)
+        let writer = ComponentWriter(request: request, node: node, meter: meter, directory: try Directory(path: partial.directory))
+        for entry in plan.entries {
+            try node.cancellation.check()
+            if case .skip(let reason) = entry.work {
+                node.log.info("\(entry.component.name): skipped, \(reason)", metadata: ["component": "\(entry.component.name)"])
+                manifest.skipped.append(SkippedComponent(name: entry.component.name, reason: reason))
+                continue
+            }
+            meter.begin(entry.component.name, activity: "backing up", totalBytes: entry.sourceBytes)
+            let written = try await writer.write(entry, manifest: &manifest)
+            manifest.components.append(written)
+            node.log.notice("\(Self.sentence(about: written))", metadata: ["component": "\(written.name)"])
+        }
+        if let executable = request.executable {
+            try store.install(executable)
+        }
+        var verified: [String: Verification.Result] = [:]
+        if request.verifies {
+            verified = try verify(manifest, in: partial)
+        }
+        manifest.durationSeconds = (ContinuousClock.now - begun).seconds
+        return try store.commit(partial, manifest: manifest, verified: verified)
+    }
+
+    /// Reads back what was written; of what is shared, an earlier result counts when it was good.
+    private func verify(
+        _ manifest: Manifest,
+        in partial: PartialPoint
+    ) throws -> [String: Verification.Result] {
+        let point = try partial.provisional(manifest)
+        let verifier = PointVerifier(node: node, jobs: request.jobs, meter: meter)
+        let store = try RecoveryStore(path: request.directory)
+        var results: [String: Verification.Result] = [:]
+        meter.plan(components: manifest.components.count, totalBytes: manifest.storedBytes)
+        for component in manifest.components {
+            let stored = component.files.reduce(0) { $0 + $1.sizeBytes }
+            meter.begin(component.name, activity: "verifying", totalBytes: stored)
+            if component.sharedWith != nil, let earlier = try store.newest()?.verification()?.components[component.name],
+                earlier.faults.isEmpty
+            {
+                results[component.name] = earlier
+                continue
+            }
+            let result = try verifier.verify(component, of: point)
+            guard result.faults.isEmpty else {
+                throw BackupError.verificationFailed(generation: manifest.generation, faults: result.faults)
+            }
+            results[component.name] = result
+        }
+        return results
+    }
+
+    /// `etc: 1 204 files, 3.1 MiB, stored in 0.9 MiB`.
+    private static func sentence(about entry: ComponentEntry) -> String {
+        let stored = ByteCount(entry.files.reduce(0) { $0 + $1.sizeBytes })
+        if let generation = entry.sharedWith {
+            return "\(entry.name): nothing has changed, shared with recovery point \(generation)"
+        }
+        var text = "\(entry.name): \(entry.sourceFiles) \(entry.sourceFiles == 1 ? "file" : "files")"
+        if entry.sourceBytes > 0 { text += ", \(ByteCount(entry.sourceBytes)), stored in \(stored)" }
+        if !entry.leftOut.isEmpty { text += ", \(entry.leftOut.count) left out" }
+        if !entry.unstable.isEmpty { text += ", \(entry.unstable.count) kept changing" }
+        if !entry.unreadable.isEmpty { text += ", \(entry.unreadable.count) unreadable" }
+        return text
+    }
+}

@@ -1,0 +1,211 @@
+import Archives
+import Files
+import FoundationEssentials
+import NodeInterface
+import RecoveryPoints
+import Reporting
+import SystemPackage
+
+/// Writes one component after the other into a partial recovery point.
+struct ComponentWriter {
+    let request: BackupRequest
+    let node: Node
+    let meter: ProgressMeter
+    /// The partial recovery point's directory.
+    let directory: Directory
+
+    /// Writes a component and says what it wrote; facts about the whole point go into `manifest`.
+    func write(_ entry: ResolvedPlan.Entry, manifest: inout Manifest) async throws -> ComponentEntry {
+        let name = entry.component.name
+        switch entry.work {
+        case .skip(let reason):
+            throw UnexpectedError(reason: "component '\(name)' was to be skipped: \(reason)")
+        case .etcd(let endpoint, let status):
+            return try writeSnapshot(name, endpoint, status, manifest: &manifest)
+        case .tree(let selection):
+            return try writeTree(name, selection)
+        case .share(_, let point, let shared, let leftOut):
+            return try share(shared, of: point, leftOut: leftOut)
+        case .deployment(let deployments, let pinned):
+            try await node.deployments.pin(pinned)
+            manifest.deployment = "\(pinned.checksum).\(pinned.serial)"
+            let document = DeploymentDocument(kept: pinned, deployments: deployments)
+            return try writeDocument(name, document, sourceFiles: 1)
+        case .images(let images, let runtime):
+            return try writeDocument(
+                name,
+                ImagesDocument(runtime: runtime, images: images),
+                sourceFiles: Int64(images.count)
+            )
+        }
+    }
+
+    // MARK: etcd
+
+    /// Streams a snapshot into a compressed file and, beside it, into an unnamed one that is looked at from its first
+    /// byte to its last before the snapshot counts.
+    private func writeSnapshot(
+        _ name: String,
+        _ endpoint: EtcdEndpoint,
+        _ status: EtcdMemberStatus,
+        manifest: inout Manifest
+    ) throws -> ComponentEntry {
+        let file: FilePath.Component = "etcd.snapshot.zst"
+        let unpacked = try UnnamedFile(in: directory.path)
+        let packed = try directory.create(file)
+        let writer = try FrameWriter(
+            to: packed.descriptor,
+            path: directory.path.appending(file),
+            level: level,
+            jobs: request.jobs,
+            cancellation: node.cancellation
+        )
+        var received: Int64 = 0
+        let length = try node.etcd.streamSnapshot(
+            from: endpoint,
+            stallLimit: request.etcd.stallLimit,
+            progress: { done, _ in
+                meter.advance(bytes: done - received)
+                received = done
+            },
+            sink: { piece in
+                try writer.write(piece)
+                try unpacked.write(piece)
+            }
+        )
+        let written = try writer.finish()
+        let report = try node.etcd.inspectSnapshot(unpacked.descriptor, cancellation: node.cancellation)
+        guard report.faults.isEmpty, let contents = report.status else {
+            throw BackupError.snapshotDamaged(endpoint: "\(endpoint)", faults: report.faults)
+        }
+        manifest.etcd = EtcdEntry(
+            endpoint: "\(endpoint)",
+            serverVersion: status.serverVersion,
+            clusterID: String(status.clusterID, radix: 16),
+            memberID: String(status.memberID, radix: 16),
+            snapshotBytes: length,
+            hash: contents.hash,
+            revision: contents.revision,
+            totalKeys: contents.totalKeys,
+            totalSizeBytes: contents.totalSizeBytes,
+            currentRevision: contents.currentRevision,
+            alarms: contents.alarms
+        )
+        return ComponentEntry(
+            name: name,
+            files: [
+                StoredFile(file.string, role: .snapshot, written)
+            ],
+            sourceFiles: 1,
+            sourceBytes: length
+        )
+    }
+
+    // MARK: trees
+
+    private func writeTree(_ name: String, _ selection: TreeSelection) throws -> ComponentEntry {
+        var options = TreeArchiver.Options(level: level, jobs: request.jobs)
+        options.skipsUnreadable = request.skipsUnreadable
+        var done: Int64 = 0
+        let summary = try TreeArchiver.write(
+            selection,
+            name: name,
+            into: directory.path,
+            options: options,
+            cancellation: node.cancellation
+        ) { _, bytes in
+            meter.advance(bytes: bytes - done)
+            done = bytes
+        }
+        for path in summary.changed {
+            node.log.warning("'/\(path)' kept changing while it was read, continuing", metadata: ["component": "\(name)"])
+        }
+        for file in summary.unreadable {
+            node.log.warning("\(file.error.summary), continuing without it", metadata: ["component": "\(name)"])
+        }
+        let vanished = summary.vanished.map { LeftOut(path: $0, reason: .vanished) }
+        return ComponentEntry(
+            name: name,
+            files: [
+                StoredFile("\(name).tar.zst", role: .archive, summary.archive),
+                StoredFile("\(name).files.zst", role: .index, summary.index),
+            ],
+            sourceFiles: Int64(summary.files),
+            sourceBytes: summary.sourceBytes,
+            leftOut: (summary.leftOut + vanished).map(PathNote.init),
+            unstable: summary.changed.map { PathNote(path: "\($0)", reason: "kept changing while it was read") },
+            unreadable: summary.unreadable.map { PathNote(path: "\($0.path)", reason: $0.error.summary) }
+        )
+    }
+
+    /// Gives the files of an earlier recovery point a second name here.
+    private func share(
+        _ entry: ComponentEntry,
+        of point: RecoveryPoint,
+        leftOut: [LeftOut]
+    ) throws -> ComponentEntry {
+        let earlier = try Directory(path: point.directory)
+        for name in entry.files.compactMap({ FilePath.Component($0.name) }) {
+            try earlier.link(name, as: name, in: directory)
+        }
+        var shared = entry
+        shared.sharedWith = entry.sharedWith ?? point.generation
+        shared.leftOut = leftOut.map(PathNote.init)
+        return shared
+    }
+
+    // MARK: documents
+
+    private struct DeploymentDocument: Encodable {
+        var format_version = 1
+        /// The one to come back to.
+        var kept: Deployment
+        var deployments: [Deployment]
+    }
+
+    private struct ImagesDocument: Encodable {
+        var format_version = 1
+        var runtime: String
+        var images: [ContainerImage]
+    }
+
+    private func writeDocument(_ name: String, _ document: some Encodable, sourceFiles: Int64) throws -> ComponentEntry {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        let bytes = Array(try encoder.encode(document)) + [UInt8(ascii: "\n")]
+        guard let file = FilePath.Component("\(name).json") else {
+            throw UnexpectedError(reason: "'\(name).json' is no file name")
+        }
+        try AtomicFile.write(bytes, to: file, in: directory)
+        return ComponentEntry(
+            name: name,
+            files: [
+                StoredFile(
+                    name: file.string,
+                    role: .document,
+                    sizeBytes: Int64(bytes.count),
+                    sha256: SHA256Hasher.digest(of: bytes).hex
+                )
+            ],
+            sourceFiles: sourceFiles,
+            sourceBytes: 0
+        )
+    }
+
+    private var level: CompressionLevel { request.level.map { .fixed($0) } ?? .automatic }
+}
+
+extension StoredFile {
+    /// A file that was written as zstd frames.
+    init(_ name: String, role: Role, _ totals: FrameTotals) {
+        self.init(name: name, role: role, sizeBytes: totals.fileBytes, sha256: totals.fileDigest.hex)
+    }
+}
+
+extension PathNote {
+    /// What a walk left out.
+    init(_ file: LeftOut) {
+        self.init(path: "\(file.path)", reason: "\(file.reason)")
+    }
+}

@@ -1,0 +1,108 @@
+public import Archives
+import CLinux
+import Files
+public import NodeInterface
+public import RecoveryPoints
+public import Reporting
+import SystemPackage
+
+/// Reads recovery points back and compares them with their manifests.
+public struct PointVerifier {
+    private let node: Node
+    private let jobs: Int
+    private let meter: ProgressMeter?
+
+    /// A verifier that decompresses with `jobs` threads.
+    public init(node: Node, jobs: Int, meter: ProgressMeter? = nil) {
+        self.node = node
+        self.jobs = jobs
+        self.meter = meter
+    }
+
+    /// Verifies every component of a recovery point.
+    ///
+    /// Damage is no error: it is in the results, by component. What cannot be read because the system refuses is
+    /// damage as well, as a recovery could not read it either.
+    /// - Throws: ``BackupError`` when it is stopped.
+    public func verify(_ point: RecoveryPoint) throws(BackupError) -> [String: Verification.Result] {
+        var results: [String: Verification.Result] = [:]
+        meter?.plan(components: point.manifest.components.count, totalBytes: point.manifest.storedBytes)
+        for component in point.manifest.components {
+            let stored = component.files.reduce(0) { $0 + $1.sizeBytes }
+            meter?.begin(component.name, activity: "verifying", totalBytes: stored)
+            results[component.name] = try verify(component, of: point)
+        }
+        return results
+    }
+
+    /// Verifies one component.
+    public func verify(
+        _ component: ComponentEntry,
+        of point: RecoveryPoint
+    ) throws(BackupError) -> Verification.Result {
+        var faults: [String] = []
+        for file in component.files where file.role == .document {
+            faults += try check { try documentFaults(file, of: point) }
+        }
+        if let archive = component.file(.archive), let index = component.file(.index) {
+            faults += try check { try archiveFaults(archive, index, of: point) }
+        }
+        if let snapshot = component.file(.snapshot) {
+            faults += try check { try snapshotFaults(snapshot, of: point) }
+        }
+        return Verification.Result(verifiedAt: node.now().iso8601, faults: faults)
+    }
+
+    /// The faults that `body` finds, or the error that it ends with as a fault; only being stopped is thrown.
+    private func check(_ body: () throws -> [String]) throws(BackupError) -> [String] {
+        do {
+            return try body()
+        } catch {
+            let error = BackupError.wrapping(error)
+            if case .stopped = error { throw error }
+            return [error.summary]
+        }
+    }
+
+    private func documentFaults(_ file: StoredFile, of point: RecoveryPoint) throws -> [String] {
+        let bytes = try RootDirectory(path: point.directory).readFile(FilePath(file.name), limitBytes: 1 << 30)
+        guard Int64(bytes.count) == file.sizeBytes, SHA256Hasher.digest(of: bytes).hex == file.sha256 else {
+            return ["'\(point.path(of: file))' is not the file that the manifest lists: its digest differs"]
+        }
+        return []
+    }
+
+    private func archiveFaults(_ archive: StoredFile, _ index: StoredFile, of point: RecoveryPoint) throws -> [String] {
+        let verifier = ArchiveVerifier(
+            archive: point.path(of: archive),
+            archiveDigest: SHA256Digest(hex: archive.sha256),
+            archiveSizeBytes: archive.sizeBytes,
+            index: point.path(of: index),
+            indexDigest: SHA256Digest(hex: index.sha256),
+            indexSizeBytes: index.sizeBytes,
+            jobs: jobs
+        )
+        return try verifier.faults(cancellation: node.cancellation) { meter?.advance(bytes: $0) }
+    }
+
+    /// Unpacks the snapshot into an unnamed file beside it, which is gone whatever happens, and looks at all of it.
+    private func snapshotFaults(_ file: StoredFile, of point: RecoveryPoint) throws -> [String] {
+        let path = point.path(of: file)
+        let unpacked = try UnnamedFile(in: point.directory)
+        let reader = try FrameReader(path: path, jobs: jobs, cancellation: node.cancellation)
+        while let piece = try reader.next() { try unpacked.write(piece) }
+        meter?.advance(bytes: file.sizeBytes)
+        guard let totals = reader.totals, totals.fileBytes == file.sizeBytes, totals.fileDigest.hex == file.sha256
+        else {
+            return ["'\(path)' is not the file that the manifest lists: its digest differs"]
+        }
+        let report = try node.etcd.inspectSnapshot(unpacked.descriptor, cancellation: node.cancellation)
+        var faults = report.faults.map { "'\(path)': \($0)" }
+        if let status = report.status, let entry = point.manifest.etcd,
+            status.hash != entry.hash || status.revision != entry.revision
+        {
+            faults.append("'\(path)' does not hold revision \(entry.revision) with the hash that the manifest lists")
+        }
+        return faults
+    }
+}

@@ -1,0 +1,28 @@
+internal import Files
+internal import NodeInterface
+internal import SystemPackage
+
+/// Tells what kind of node a root is.
+enum ProfileDetector {
+    /// The profile and the file or directory that gave it away (`nil` for `plain`, which nothing does).
+    struct Finding: Sendable, Equatable {
+        var profile: NodeProfile
+        var evidence: String?
+    }
+
+    /// What gives a profile away, in the order in which it is looked for.
+    private static let evidence: [(NodeProfile, String)] = [
+        (.openshift, WellKnownPaths.etcdEnvironment.string),
+        (.openshift, WellKnownPaths.staticPodResources.string),
+        (.kubeadm, WellKnownPaths.staticPodManifests.appending("etcd.yaml").string),
+        (.kubeadm, WellKnownPaths.staticPodManifests.appending("kube-apiserver.yaml").string),
+        (.kubeadm, WellKnownPaths.adminKubeconfig.string),
+    ]
+
+    static func detect(in root: RootDirectory) -> Finding {
+        for (profile, path) in evidence where try root.exists(FilePath(path)) {
+            return Finding(profile: profile, evidence: path)
+        }
+        return Finding(profile: .plain, evidence: nil)
+    }
+}

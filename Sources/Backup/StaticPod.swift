@@ -1,0 +1,81 @@
+internal import Files
+internal import NodeInterface
+internal import SystemPackage
+internal import YAML
+
+/// A static pod manifest, as far as a backup needs it: JSON or YAML, `kind: Pod`.
+struct StaticPod {
+    /// The manifest's path on the node.
+    let path: FilePath
+    private let document: YAMLNode
+
+    /// Reads a manifest of at most 4 MiB.
+    static func read(_ path: FilePath, in root: RootDirectory) throws(BackupError) -> StaticPod {
+        let bytes: [UInt8]
+        do {
+            bytes = try root.readFile(path, limitBytes: 4 << 20)
+        } catch {
+            throw .files(error)
+        }
+        do {
+            return StaticPod(path: path, document: try YAMLNode(reading: bytes, name: path.string))
+        } catch {
+            throw .staticPod(error)
+        }
+    }
+
+    /// The `--name=value` and `--name value` options on the command line of a container.
+    func options(ofContainer name: String) -> [String: String] {
+        guard let container = containers.first(where: { $0["name"]?.string == name }) else { return [:] }
+        let words = ["command", "args"].flatMap { container[$0]?.items ?? [] }.compactMap(\.string)
+        var options = [String: String]()
+        var index = 0
+        while index < words.count {
+            let word = words[index]
+            index += 1
+            guard word.hasPrefix("--") else { continue }
+            if let equals = word.firstIndex(of: "=") {
+                options[String(word[word.index(word.startIndex, offsetBy: 2)..<equals])] =
+                    String(word[word.index(after: equals)...])
+            } else if index < words.count, !words[index].hasPrefix("-") {
+                options[String(word.dropFirst(2))] = words[index]
+                index += 1
+            }
+        }
+        return options
+    }
+
+    /// The paths of the node that the pod mounts (`hostPath`).
+    var hostPaths: [FilePath] {
+        (document["spec"]?["volumes"]?.items ?? []).compactMap { volume in
+            volume["hostPath"]?["path"]?.string.map { FilePath($0).lexicallyNormalized() }
+        }
+    }
+
+    private var containers: [YAMLNode] { document["spec"]?["containers"]?.items ?? [] }
+}
+
+/// The static pods of a node as one set: all manifests and what they need below `/etc/kubernetes`.
+enum StaticPods {
+    /// The subtrees of the node's root that make up the set, relative to it; empty when there is no manifest.
+    ///
+    /// A pod's host paths outside `/etc/kubernetes` are not its resources: etcd's data, the system's certificates.
+    static func subtrees(in root: RootDirectory) throws(BackupError) -> [FilePath] {
+        let directory = WellKnownPaths.staticPodManifests
+        guard try root.exists(directory) else { return [] }
+        let names: [FilePath.Component]
+        do {
+            names = try root.names(in: directory)
+        } catch {
+            throw .files(error)
+        }
+        var paths: [FilePath] = []
+        for name in names where !name.string.hasPrefix(".") {
+            let path = directory.appending(name)
+            guard name.extension.map({ ["yaml", "yml", "json"].contains($0) }) ?? false else { continue }
+            let kubernetes: FilePath = "/etc/kubernetes"
+            paths += try StaticPod.read(path, in: root).hostPaths.filter { $0.starts(with: kubernetes) && $0 != kubernetes }
+        }
+        return paths.isEmpty && names.isEmpty ? [] : [directory] + paths
+    }
+}

@@ -1,0 +1,147 @@
+import ArgumentParser
+import Etcd
+import Files
+import Glibc
+import NodeInterface
+import Reporting
+import SystemPackage
+
+/// `etcd-snapshot`: a lone snapshot file, without etcd's own tools.
+struct EtcdSnapshot: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "etcd-snapshot",
+        abstract: "Save and prove etcd snapshots without etcd's own tools.",
+        version: "etcd-snapshot \(Program.version)",
+        subcommands: [Save.self, Status.self, Verify.self]
+    )
+}
+
+extension EtcdSnapshot {
+    struct Save: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Stream a snapshot from an etcd member into FILE.",
+            discussion: """
+                The file appears under its name only when every byte has arrived, its digest is right and every page \
+                of it was looked at. One member is asked; it need not have a leader.
+
+                  $ etcd-snapshot save --endpoint https://127.0.0.1:2379 --cacert ca.crt --cert client.crt \
+                --key client.key snapshot.db
+
+                \(exitStatuses(
+                    (.done, "saved and verified"),
+                    (.dataError, "what etcd sent is damaged"),
+                    (.unavailable, "etcd does not answer, or refuses us"),
+                    (.cantCreate, "no space, or FILE is there already"),
+                    (.tempFail, "stopped by a signal or by --timeout")
+                ))
+                """
+        )
+
+        @Option(help: ArgumentHelp("The member's client URL.", valueName: "url"))
+        var endpoint = "https://127.0.0.1:2379"
+
+        @Option(help: ArgumentHelp("The authority that signed etcd's certificate.", valueName: "file"))
+        var cacert: String?
+
+        @Option(help: ArgumentHelp("Our certificate.", valueName: "file"))
+        var cert: String?
+
+        @Option(help: ArgumentHelp("Our private key.", valueName: "file"))
+        var key: String?
+
+        @Option(help: ArgumentHelp("Give up after this long: 90s, 8min, 1h.", valueName: "duration"))
+        var timeout: Duration?
+
+        @Flag(help: "Print the snapshot's status as JSON.")
+        var json = false
+
+        @Argument(help: "Where to save.")
+        var file: String
+
+        func run() async throws {
+            let cancellation = Cancellation()
+            SignalWatch.start(cancellation, limit: timeout)
+            let endpoint = try member()
+            let status = try EtcdService(cancellation: cancellation).save(from: endpoint, to: FilePath(file))
+            Streams.printResult(SnapshotStatusView(status).text(asJSON: json))
+        }
+
+        /// The member that the options name.
+        private func member() throws -> EtcdEndpoint {
+            guard let url = ClientURL(endpoint) else {
+                throw ValidationError("--endpoint '\(endpoint)' is not a client URL of etcd")
+            }
+            guard url.isSecure else { return EtcdEndpoint(host: url.host, port: url.port, tls: nil) }
+            guard let cacert, let cert, let key else {
+                throw ValidationError("'\(endpoint)' takes --cacert, --cert and --key")
+            }
+            let files = EtcdEndpoint.TLSFiles(
+                authority: FilePath(cacert),
+                certificate: FilePath(cert),
+                key: FilePath(key)
+            )
+            return EtcdEndpoint(host: url.host, port: url.port, tls: files)
+        }
+    }
+
+    struct Status: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print what a snapshot holds, as 'etcdutl snapshot status' does.",
+            discussion: """
+                Looks at all of FILE, digest included, which etcd's own tools do not.
+
+                \(exitStatuses((.done, "printed"), (.dataError, "the snapshot is damaged"), (.noInput, "no such file")))
+                """
+        )
+
+        @Flag(help: "Print JSON with the keys of 'etcdutl snapshot status -w json'.")
+        var json = false
+
+        @Flag(help: "Accept a copy of a database file, which has no digest behind it.")
+        var skipHashCheck = false
+
+        @Argument(help: "The snapshot; one that is packed with zstd is unpacked on the way.")
+        var file: String
+
+        func run() async throws {
+            let cancellation = Cancellation()
+            SignalWatch.start(cancellation, limit: nil)
+            let report = try SnapshotInput.inspect(file, skipHashCheck: skipHashCheck, cancellation: cancellation)
+            guard report.faults.isEmpty, let status = report.status else {
+                throw SnapshotDamaged(name: file, faults: report.faults)
+            }
+            Streams.printResult(SnapshotStatusView(status).text(asJSON: json))
+        }
+    }
+
+    struct Verify: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Prove a snapshot: digest, every page, key order, free list.",
+            discussion: """
+                Lists every fault that it finds.
+
+                \(exitStatuses((.done, "good"), (.dataError, "the snapshot is damaged"), (.noInput, "no such file")))
+                """
+        )
+
+        @Flag(help: "Accept a copy of a database file, which has no digest behind it.")
+        var skipHashCheck = false
+
+        @Argument(help: "The snapshot; one that is packed with zstd is unpacked on the way.")
+        var file: String
+
+        func run() async throws {
+            let cancellation = Cancellation()
+            SignalWatch.start(cancellation, limit: nil)
+            let report = try SnapshotInput.inspect(file, skipHashCheck: skipHashCheck, cancellation: cancellation)
+            guard report.faults.isEmpty, let status = report.status else {
+                for fault in report.faults { Streams.printResult("\(file): \(fault)") }
+                throw SnapshotDamaged(name: file, faults: report.faults)
+            }
+            Streams.printResult(
+                "\(file): good, revision \(status.revision), \(status.totalKeys) keys, \(ByteCount(status.totalSizeBytes))"
+            )
+            for alarm in status.alarms { Streams.printResult("\(file): the alarm \(alarm) is stored in it") }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+import ArgumentParser
+import Glibc
+import Reporting
+
+/// The one executable: the name that it is called by, or its first argument, chooses the command.
+@main
+enum Program {
+    /// What `--version` prints and every manifest records.
+    static let version = "0.1.0"
+
+    /// The names that the program answers to, and the command behind each.
+    static let commands: [(name: String, command: any ParsableCommand.Type)] = [
+        ("node-backup", NodeBackup.self),
+        ("upgrade-recovery", UpgradeRecovery.self),
+        ("upgrade-recovery.sh", UpgradeRecovery.self),
+        ("etcd-snapshot", EtcdSnapshot.self),
+    ]
+
+    static func main() async {
+        SignalWatch.block()
+        let (name, command, arguments) = choose(CommandLine.arguments)
+        guard let command else {
+            Streams.printError(
+                """
+                \(name): say which command is wanted: \(commands.map(\.name).filter { !$0.hasSuffix(".sh") }.joined(separator: ", "))
+                hint: 'node-recovery node-backup --help' tells what each does
+                """
+            )
+            exit(ExitStatus.usage.rawValue)
+        }
+        do {
+            var parsed = try command.parseAsRoot(arguments)
+            if var parsed = parsed as? any AsyncParsableCommand {
+                try await parsed.run()
+            } else {
+                try parsed.run()
+            }
+        } catch {
+            finish(error, command: command, name: name)
+        }
+    }
+
+    /// The name to show, the command (`nil`: none was named) and the arguments that are left for it.
+    static func choose(_ arguments: [String]) -> (String, (any ParsableCommand.Type)?, [String]) {
+        let called = arguments.first.map { String($0.split(separator: "/").last ?? "") } ?? ""
+        if let entry = commands.first(where: { $0.name == called }) {
+            return (called, entry.command, Array(arguments.dropFirst()))
+        }
+        if arguments.count > 1, let entry = commands.first(where: { $0.name == arguments[1] }) {
+            return (arguments[1], entry.command, Array(arguments.dropFirst(2)))
+        }
+        if arguments.dropFirst().first == "--version" {
+            print("node-recovery \(version)")
+            exit(0)
+        }
+        return ("node-recovery", nil, [])
+    }
+
+    /// Prints an error the way the house prints them and ends with its status.
+    private static func finish(_ error: any Error, command: any ParsableCommand.Type, name: String) -> Never {
+        if let error = error as? any OperatorError {
+            Streams.report(error, as: name)
+            exit(error.exitStatus.rawValue)
+        }
+        if let code = error as? ExitCode { exit(code.rawValue) }
+        // Help, --version and what the command line's own reader says; it ends with 0 or 64.
+        command.exit(withError: error)
+    }
+}

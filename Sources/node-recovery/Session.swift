@@ -1,0 +1,115 @@
+import Configuration
+import ContainerRuntime
+import Etcd
+import Files
+import Glibc
+import Logging
+import NodeInterface
+import OSTree
+import Reporting
+import SystemPackage
+import Systemd
+
+/// What one command works with: the node with its adapters, the log, the wish to stop, and how far it is.
+struct Session {
+    let node: Node
+    let meter = ProgressMeter()
+    private let name: String
+    private let terminal: Terminal
+    private let notifier: ServiceNotifier
+    private let showsProgress: Bool
+
+    /// Processors that this process may use.
+    static var processors: Int {
+        max(1, min(64, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+    }
+
+    /// - Parameter limit: the longest that the command may take; `nil` for no limit.
+    init(_ common: CommonOptions, settings: Settings, limit: Duration?) throws {
+        let cancellation = Cancellation()
+        SignalWatch.start(cancellation, limit: limit)
+        let environment = Self.environment
+        let verbosity: Verbosity = common.quiet ? .quiet : common.verbose ? .verbose : .normal
+        let terminal = Terminal(environment: environment)
+        self.terminal = terminal
+        name = "node-backup"
+        let log = Logger(label: name) { label -> any LogHandler in
+            Journal.isConnected(environment: environment)
+                ? JournalLogHandler(label: label, logLevel: verbosity.level)
+                : TerminalLogHandler(label: label, terminal: terminal, verbosity: verbosity)
+        }
+        let root = common.rootPath
+        node = Node(
+            root: root,
+            etcd: EtcdService(cancellation: cancellation),
+            deployments: OSTreeDeployments(root: root, cancellation: cancellation),
+            containers: CRIRuntime(
+                socket: try Self.runtimeSocket(root: root, setting: settings.runtimeSocket),
+                cancellation: cancellation
+            ),
+            log: log,
+            cancellation: cancellation,
+            now: { Session.wallClock() }
+        )
+        notifier = ServiceNotifier(environment: environment)
+        showsProgress = !common.quiet && !Journal.isConnected(environment: environment)
+    }
+
+    /// Runs `body` while the terminal and the service manager are told how far it is.
+    func showingProgress<Value>(_ body: () async throws -> Value) async rethrows -> Value {
+        let display = ProgressDisplay(label: name, terminal: terminal)
+        let (meter, notifier, showsProgress) = (meter, notifier, showsProgress)
+        notifier.send(.ready)
+        let ticker = Ticker(every: .milliseconds(100)) {
+            let reading = meter.current
+            guard !reading.component.isEmpty else { return }
+            if showsProgress {
+                display.update(
+                    component: "\(reading.activity) \(reading.component)",
+                    doneBytes: reading.doneBytes,
+                    totalBytes: reading.totalBytes > 0 ? reading.totalBytes : nil
+                )
+            }
+            notifier.send(
+                .status(
+                    "\(reading.activity) \(reading.component) (\(reading.componentNumber) of \(reading.componentCount)), "
+                        + "\(ByteCount(reading.allDoneBytes)) of \(ByteCount(reading.allTotalBytes))"
+                )
+            )
+        }
+        defer {
+            ticker.stop()
+            display.clear()
+            notifier.send(.stopping)
+        }
+        return try await body()
+    }
+
+    /// The first runtime socket that is there; the setting counts as it is.
+    private static func runtimeSocket(root: FilePath, setting: String?) throws -> FilePath {
+        if let setting { return FilePath(setting) }
+        let directory = try RootDirectory(path: root)
+        let found = try WellKnownPaths.runtimeSockets.first { try directory.exists($0) }
+        return directory.fullPath(of: found ?? WellKnownPaths.runtimeSockets[0])
+    }
+
+    private static func wallClock() -> FileTime {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return FileTime(seconds: Int64(time.tv_sec), nanoseconds: Int32(time.tv_nsec))
+    }
+
+    /// The variables of this process; of two with one name the first counts, as for `getenv`.
+    private static var environment: [String: String] {
+        var variables: [String: String] = [:]
+        var position = environ
+        while let entry = position.pointee {
+            let text = String(cString: entry)
+            if let equals = text.firstIndex(of: "="), variables[String(text[..<equals])] == nil {
+                variables[String(text[..<equals])] = String(text[text.index(after: equals)...])
+            }
+            position += 1
+        }
+        return variables
+    }
+}

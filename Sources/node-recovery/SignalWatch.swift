@@ -1,0 +1,76 @@
+import Glibc
+import Reporting
+
+/// Turns signals and the time limit into a wish to stop.
+///
+/// The signals are blocked in every thread and one thread waits for them, so that no code runs inside a handler. The
+/// first one asks the run to stop at the next safe point; a second one ends the program at once.
+enum SignalWatch {
+    /// Blocks the signals; to be called before the first thread is made.
+    static func block() {
+        var set = signals
+        pthread_sigmask(SIG_BLOCK, &set, nil)
+        // A peer that hangs up is an error of the call that writes, not the end of the program.
+        signal(SIGPIPE, SIG_IGN)
+    }
+
+    /// Starts the thread that waits for signals and for the limit.
+    static func start(_ cancellation: Cancellation, limit: Duration?) {
+        let thread = Thread(cancellation: cancellation, limit: limit)
+        var handle = pthread_t()
+        let context = Unmanaged.passRetained(thread)
+        let failure = pthread_create(&handle, nil, { SignalWatch.body($0) }, context.toOpaque())
+        precondition(failure == 0, "no thread to wait for signals")
+        pthread_detach(handle)
+    }
+
+    private static var signals: sigset_t {
+        var set = sigset_t()
+        sigemptyset(&set)
+        for number in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&set, number) }
+        return set
+    }
+
+    private final class Thread: Sendable {
+        let cancellation: Cancellation
+        let limit: Duration?
+
+        init(cancellation: Cancellation, limit: Duration?) {
+            self.cancellation = cancellation
+            self.limit = limit
+        }
+
+        func run() {
+            var set = signals
+            if let limit {
+                let deadline = ContinuousClock.now + limit
+                while cancellation.reason == nil {
+                    let left = deadline - .now
+                    guard left > .zero else {
+                        cancellation.cancel(.deadline(limit))
+                        break
+                    }
+                    var time = timespec(
+                        tv_sec: Int(left.components.seconds),
+                        tv_nsec: Int(left.components.attoseconds / 1_000_000_000)
+                    )
+                    let number = sigtimedwait(&set, nil, &time)
+                    if number > 0 { cancellation.cancel(.signal(number)) }
+                }
+            } else {
+                var number: Int32 = 0
+                while sigwait(&set, &number) != 0 {}
+                cancellation.cancel(.signal(number))
+            }
+            var number: Int32 = 0
+            while sigwait(&set, &number) != 0 {}
+            _exit(128 + number)
+        }
+    }
+
+    private static func body(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+        guard let context else { return nil }
+        Unmanaged<Thread>.fromOpaque(context).takeRetainedValue().run()
+        return nil
+    }
+}

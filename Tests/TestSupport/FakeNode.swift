@@ -1,0 +1,149 @@
+public import Files
+import Logging
+public import NodeInterface
+public import Reporting
+import Synchronization
+public import SystemPackage
+
+/// Makes nodes whose root is a directory and whose services do what a test says. A call that a test did not script
+/// throws ``Unscripted`` with the call's name.
+public enum FakeNode {
+    /// A node of these parts; what is left out refuses every call.
+    public static func make(
+        root: FilePath,
+        etcd: any EtcdInterface = ScriptedEtcd(),
+        deployments: any DeploymentInterface = ScriptedDeployments(),
+        containers: any ContainerInterface = ScriptedContainers(),
+        log: LogRecorder = LogRecorder(),
+        cancellation: Cancellation = Cancellation(),
+        now: FileTime = FileTime(seconds: 1_795_228_625, nanoseconds: 0)
+    ) -> Node {
+        Node(
+            root: root,
+            etcd: etcd,
+            deployments: deployments,
+            containers: containers,
+            log: Logger(label: "test") { _ in log.handler },
+            cancellation: cancellation,
+            now: { now }
+        )
+    }
+}
+
+/// A call that the test did not expect.
+public struct Unscripted: Error, CustomStringConvertible {
+    let call: String
+
+    /// Names the call.
+    public var description: String { "the test did not script the call '\(call)'" }
+}
+
+/// An etcd member as a test wants it.
+public struct ScriptedEtcd: EtcdInterface {
+    /// Answers ``status(of:limit:)``.
+    public var status: (@Sendable (EtcdEndpoint) throws -> EtcdMemberStatus)?
+    /// Gives the pieces of the snapshot stream one after the other; an error in between ends it.
+    public var snapshot: (@Sendable (EtcdEndpoint, (UnsafeRawBufferPointer) throws -> Void) throws -> Void)?
+    /// Looks at a snapshot.
+    public var inspect: (@Sendable (FileDescriptor) throws -> SnapshotReport)?
+
+    /// A member that refuses every call.
+    public init() {}
+
+    /// Gives what ``status`` says.
+    public func status(of endpoint: EtcdEndpoint, limit: Duration) throws -> EtcdMemberStatus {
+        guard let status else { throw Unscripted(call: "status of \(endpoint)") }
+        return try status(endpoint)
+    }
+
+    /// Gives what ``snapshot`` says.
+    public func streamSnapshot(
+        from endpoint: EtcdEndpoint,
+        stallLimit: Duration,
+        progress: (_ done: Int64, _ total: Int64) -> Void,
+        sink: (UnsafeRawBufferPointer) throws -> Void
+    ) throws -> Int64 {
+        guard let snapshot else { throw Unscripted(call: "snapshot of \(endpoint)") }
+        var done: Int64 = 0
+        try snapshot(endpoint) { piece in
+            try sink(piece)
+            done += Int64(piece.count)
+            progress(done, done)
+        }
+        return done
+    }
+
+    /// Gives what ``inspect`` says.
+    public func inspectSnapshot(_ file: FileDescriptor, cancellation: Cancellation) throws -> SnapshotReport {
+        guard let inspect else { throw Unscripted(call: "inspection of a snapshot") }
+        return try inspect(file)
+    }
+}
+
+/// Deployments as a test wants them.
+public struct ScriptedDeployments: DeploymentInterface {
+    /// What is there; `nil` for a node without ostree.
+    public var present: [Deployment]?
+    /// What is done when one is pinned.
+    public var pinning: (@Sendable (Deployment) throws -> Void)?
+
+    /// A node without ostree.
+    public init() {}
+
+    /// Gives ``present``.
+    public func deployments() async throws -> [Deployment]? { present }
+
+    /// Does what ``pinning`` says.
+    public func pin(_ deployment: Deployment) async throws {
+        guard let pinning else { throw Unscripted(call: "pin of \(deployment.checksum)") }
+        try pinning(deployment)
+    }
+}
+
+/// A container runtime as a test wants it.
+public struct ScriptedContainers: ContainerInterface {
+    /// Its name and version; `nil` when there is none.
+    public var name: String?
+    /// What it has.
+    public var present: [ContainerImage] = []
+
+    /// No runtime.
+    public init() {}
+
+    /// Gives ``name``.
+    public func runtime() throws -> String? { name }
+
+    /// Gives ``present``.
+    public func images() throws -> [ContainerImage] {
+        guard name != nil else { throw Unscripted(call: "images") }
+        return present
+    }
+}
+
+/// Keeps every log line, for a test to look at.
+public final class LogRecorder: Sendable {
+    private let recorded = Mutex<[String]>([])
+
+    /// No line yet.
+    public init() {}
+
+    /// The lines so far, each with its level in front: `warning: …`.
+    public var lines: [String] { recorded.withLock { $0 } }
+
+    var handler: any LogHandler { Handler(recorder: self) }
+
+    private struct Handler: LogHandler {
+        let recorder: LogRecorder
+        var logLevel = Logger.Level.trace
+        var metadata: Logger.Metadata = [:]
+
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) {
+            recorder.recorded.withLock { $0.append("\(event.level): \(event.message)") }
+        }
+    }
+}
