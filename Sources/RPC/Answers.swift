@@ -1,0 +1,106 @@
+/// The header fields of an answer that we look at; all others pass by.
+private struct AnswerHeaders {
+    var status: Int?
+    var contentType: [UInt8] = []
+    var grpcStatus: Int?
+    var grpcMessage: [UInt8] = []
+
+    mutating func take(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
+        let field = String(decoding: name, as: UTF8.self)
+        switch field {
+        case ":status": status = Int(String(decoding: value, as: UTF8.self))
+        case "content-type": contentType = Array(value.prefix(200))
+        // What is no number is no good status either; -1 is none of gRPC's.
+        case "grpc-status": grpcStatus = Int(String(decoding: value, as: UTF8.self)) ?? -1
+        case "grpc-message": grpcMessage = Array(value.prefix(4000))
+        default: break
+        }
+    }
+}
+
+/// A gRPC answer: an HTTP status, messages, and the call's status in the trailers (or at once, in the headers).
+final class GRPCAnswer: HTTP2Connection.Consumer {
+    private let target: RPCTarget
+    private let limits: RPCLimits
+    private let consumer: (UnsafeRawBufferPointer) throws -> Void
+    private var headers = AnswerHeaders()
+    private var deframer: MessageDeframer
+    private var isChecked = false
+
+    init(target: RPCTarget, limits: RPCLimits, consumer: @escaping (UnsafeRawBufferPointer) throws -> Void) {
+        self.target = target
+        self.limits = limits
+        self.consumer = consumer
+        deframer = MessageDeframer(limit: limits.messageBytes)
+    }
+
+    func header(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
+        headers.take(name, value)
+    }
+
+    func headersEnded() throws {
+        guard !isChecked, let status = headers.status, status >= 200 else { return }
+        isChecked = true
+        // A proxy or another kind of server; one that knows gRPC gives a status of its own all the same.
+        if headers.grpcStatus == nil, status != 200 { throw RPCError(target, .httpStatus(status)) }
+        guard headers.contentType.starts(with: "application/grpc".utf8) else {
+            let type = GRPCStatus.printable(headers.contentType)
+            throw RPCError(target, .violation("an answer of the type '\(type)' instead of gRPC"))
+        }
+    }
+
+    func body(_ piece: UnsafeRawBufferPointer) throws {
+        do { try deframer.feed(piece, deliver: consumer) } catch MessageDeframer.Fault.compressed {
+            throw RPCError(target, .violation("a compressed message, which nobody asked for"))
+        } catch MessageDeframer.Fault.tooLarge(let bytes) {
+            throw RPCError(target, .messageTooLarge(bytes: bytes, limit: limits.messageBytes))
+        }
+    }
+
+    /// Looks at the end, once the stream is over.
+    func finish() throws(RPCError) {
+        guard let code = headers.grpcStatus else { throw RPCError(target, .cut(reason: "no gRPC status at the end")) }
+        guard code == 0 else {
+            if code == GRPCStatus.deadlineExceeded, let total = limits.total {
+                throw RPCError(target, .deadline(total))
+            }
+            throw RPCError(target, .status(GRPCStatus(code: code, encodedMessage: headers.grpcMessage)))
+        }
+        guard deframer.isBetweenMessages else { throw RPCError(target, .cut(reason: "inside a message")) }
+    }
+}
+
+/// A plain answer, its body in memory.
+final class PlainAnswer: HTTP2Connection.Consumer {
+    private let target: RPCTarget
+    private let limits: RPCLimits
+    private var headers = AnswerHeaders()
+    private var content: [UInt8] = []
+
+    init(target: RPCTarget, limits: RPCLimits) {
+        self.target = target
+        self.limits = limits
+    }
+
+    var response: HTTPResponse {
+        HTTPResponse(
+            status: headers.status ?? 0,
+            contentType: GRPCStatus.printable(headers.contentType),
+            body: content
+        )
+    }
+
+    func header(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
+        headers.take(name, value)
+    }
+
+    func headersEnded() {}
+
+    func body(_ piece: UnsafeRawBufferPointer) throws {
+        let bytes = content.count + piece.count
+        guard bytes <= limits.messageBytes else {
+            throw RPCError(target, .messageTooLarge(bytes: bytes, limit: limits.messageBytes))
+        }
+        content.append(contentsOf: piece)
+    }
+}

@@ -1,0 +1,95 @@
+public import SystemPackage
+
+/// Where a server listens, and how both sides prove who they are.
+public enum RPCTarget: Sendable, Hashable {
+    /// TCP.
+    ///
+    /// `host` is a numeric address (an IPv6 address without brackets) or a host name. Numeric addresses and
+    /// `localhost` are not looked up anywhere; every other name goes through the C library, which in a statically
+    /// linked program works only where the same glibc is installed. Without `tls` everything is readable on the wire.
+    case tcp(host: String, port: UInt16, tls: TLSFiles?)
+
+    /// A Unix socket, plain: the file's mode is what protects it.
+    case unix(FilePath)
+
+    /// The PEM files of TLS; their paths are opened as they are.
+    public struct TLSFiles: Sendable, Hashable {
+        /// Certificates of the authorities that may have signed the server's certificate.
+        public var authority: FilePath
+        /// Our certificate with its chain behind it, and our private key (PKCS#8, PKCS#1 or SEC1, not encrypted);
+        /// `nil` shows the server none.
+        public var identity: Identity?
+
+        /// Trust `authority`, and show `identity` when the server asks who we are.
+        public init(authority: FilePath, identity: Identity?) {
+            self.authority = authority
+            self.identity = identity
+        }
+
+        /// The two files that prove who we are.
+        public struct Identity: Sendable, Hashable {
+            /// Our certificate, its chain behind it.
+            public var certificate: FilePath
+            /// Our private key; nothing of what is in it ever reaches a message.
+            public var key: FilePath
+
+            /// Two files.
+            public init(certificate: FilePath, key: FilePath) {
+                self.certificate = certificate
+                self.key = key
+            }
+        }
+    }
+}
+
+extension RPCTarget: CustomStringConvertible {
+    /// As a URL: `https://127.0.0.1:2379`, `http://[::1]:80`, `unix:///run/containerd/containerd.sock`.
+    public var description: String {
+        switch self {
+        case .tcp(_, _, let tls): "\(tls == nil ? "http" : "https")://\(authority)"
+        case .unix(let path): "unix://\(path)"
+        }
+    }
+
+    /// The value of `:authority`; a Unix socket has no name of its own, and `localhost` is what servers expect there.
+    var authority: String {
+        switch self {
+        case .tcp(let host, let port, _): "\(host.contains(":") ? "[\(host)]" : host):\(port)"
+        case .unix: "localhost"
+        }
+    }
+
+    /// `http` or `https`.
+    var scheme: String {
+        if case .tcp(_, _, .some) = self { "https" } else { "http" }
+    }
+}
+
+/// How long a call may take, and how much may come back.
+public struct RPCLimits: Sendable, Hashable {
+    /// The whole call, connecting included; `nil` for as long as it makes progress.
+    ///
+    /// The server is told (`grpc-timeout`).
+    public var total: Duration?
+    /// How long a connection may take until both sides have proved who they are.
+    public var connect: Duration
+    /// How long nothing of the answer may arrive while we wait for it.
+    ///
+    /// Time that the consumer takes does not count.
+    public var stall: Duration
+    /// The largest message, in bytes; for a plain request the largest body.
+    public var messageBytes: Int
+
+    /// Limits; what is left out has a value that suits a server on the same machine.
+    public init(
+        total: Duration? = nil,
+        connect: Duration = .seconds(10),
+        stall: Duration = .seconds(30),
+        messageBytes: Int = 4 << 20
+    ) {
+        self.total = total
+        self.connect = connect
+        self.stall = stall
+        self.messageBytes = messageBytes
+    }
+}

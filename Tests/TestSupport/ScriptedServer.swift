@@ -1,0 +1,284 @@
+import Glibc
+import Synchronization
+public import SystemPackage
+
+/// A server that plays a script to each client: real bytes over a real socket, good or bad.
+///
+/// One connection at a time, on a thread of its own that ends with the server.
+public final class ScriptedServer {
+    /// The loopback port; 0 for a Unix socket.
+    public let port: UInt16
+
+    private let shared: Shared
+    private var thread = pthread_t()
+
+    /// Listens on a free loopback port, or at `path`, and runs `script` for every client.
+    public init(at path: FilePath? = nil, script: @escaping @Sendable (HTTP2Peer) throws -> Void) throws {
+        let listener = socket(path == nil ? AF_INET : AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard listener >= 0 else { throw Errno(rawValue: errno) }
+        if let path {
+            var address = sockaddr_un()
+            address.sun_family = sa_family_t(AF_UNIX)
+            withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.string.utf8) }
+            try Self.bind(listener, address)
+            port = 0
+        } else {
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            try Self.bind(listener, address)
+            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+            withUnsafeMutablePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = getsockname(listener, $0, &length) }
+            }
+            port = UInt16(bigEndian: address.sin_port)
+        }
+        guard listen(listener, 16) == 0 else { throw Errno(rawValue: errno) }
+        shared = Shared(listener: listener, script: script)
+        let failure = pthread_create(
+            &thread,
+            nil,
+            { argument in
+                Unmanaged<Shared>.fromOpaque(argument!).takeRetainedValue().serve()
+                return nil
+            },
+            Unmanaged.passRetained(shared).toOpaque()
+        )
+        guard failure == 0 else { throw Errno(rawValue: failure) }
+    }
+
+    deinit {
+        shared.end()
+        pthread_join(thread, nil)
+    }
+
+    /// How many clients have connected so far.
+    public var connections: Int { shared.count.load(ordering: .acquiring) }
+
+    private static func bind<Address: BitwiseCopyable>(_ listener: Int32, _ address: Address) throws {
+        let result = withUnsafeBytes(of: address) { bytes in
+            Glibc.bind(listener, bytes.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count))
+        }
+        guard result == 0 else { throw Errno(rawValue: errno) }
+    }
+
+    private final class Shared: Sendable {
+        let listener: Int32
+        let script: @Sendable (HTTP2Peer) throws -> Void
+        let count = Atomic(0)
+        let client = Mutex<Int32>(-1)
+        let isEnding = Atomic(false)
+
+        init(listener: Int32, script: @escaping @Sendable (HTTP2Peer) throws -> Void) {
+            self.listener = listener
+            self.script = script
+        }
+
+        func serve() {
+            while !isEnding.load(ordering: .acquiring) {
+                let descriptor = accept(listener, nil, nil)
+                guard descriptor >= 0 else { continue }
+                client.withLock { $0 = descriptor }
+                count.add(1, ordering: .acquiringAndReleasing)
+                // ignored: a client that hangs up in the middle is what half of the scripts are about
+                try? script(HTTP2Peer(descriptor: descriptor))
+                client.withLock { current in
+                    current = -1
+                    _ = close(descriptor)
+                }
+            }
+            _ = close(listener)
+        }
+
+        func end() {
+            isEnding.store(true, ordering: .releasing)
+            // Both wake up the calls that the thread may wait in.
+            _ = shutdown(listener, Int32(SHUT_RDWR))
+            client.withLock { if $0 >= 0 { _ = shutdown($0, Int32(SHUT_RDWR)) } }
+        }
+    }
+}
+
+/// A client as a scripted server sees it: frames in, frames out, nothing held back and nothing checked.
+public struct HTTP2Peer: Sendable {
+    let descriptor: Int32
+
+    /// A frame.
+    public struct Frame: Sendable {
+        /// 0 DATA, 1 HEADERS, 3 RST_STREAM, 4 SETTINGS, 7 GOAWAY, 8 WINDOW_UPDATE.
+        public var type: UInt8
+        /// 1 END_STREAM or ACK, 4 END_HEADERS.
+        public var flags: UInt8
+        /// The stream; 0 is the connection.
+        public var stream: UInt32
+        /// What it holds.
+        public var payload: [UInt8]
+
+        /// A frame made of its parts.
+        public init(type: UInt8, flags: UInt8 = 0, stream: UInt32 = 0, payload: [UInt8] = []) {
+            self.type = type
+            self.flags = flags
+            self.stream = stream
+            self.payload = payload
+        }
+
+        /// As it goes over the wire.
+        public var bytes: [UInt8] {
+            let length = UInt32(payload.count)
+            return [UInt8(length >> 16 & 0xFF), UInt8(length >> 8 & 0xFF), UInt8(length & 0xFF), type, flags]
+                + HTTP2Peer.bigEndian(stream) + payload
+        }
+
+        /// HEADERS, the fields written out in full.
+        public static func headers(_ fields: [(String, String)], stream: UInt32 = 1, isLast: Bool = false) -> Frame {
+            let block = fields.flatMap { name, value -> [UInt8] in [0] + text(name) + text(value) }
+            return Frame(type: 1, flags: isLast ? 5 : 4, stream: stream, payload: block)
+        }
+
+        /// HEADERS as a gRPC server sends them first.
+        public static func grpcHeaders(stream: UInt32 = 1) -> Frame {
+            headers([(":status", "200"), ("content-type", "application/grpc")], stream: stream)
+        }
+
+        /// HEADERS as a gRPC server sends them last.
+        public static func trailers(status: Int, message: String? = nil, stream: UInt32 = 1) -> Frame {
+            headers(
+                [("grpc-status", "\(status)")] + (message.map { [("grpc-message", $0)] } ?? []),
+                stream: stream,
+                isLast: true
+            )
+        }
+
+        /// DATA.
+        public static func data(_ bytes: [UInt8], stream: UInt32 = 1, isLast: Bool = false) -> Frame {
+            Frame(type: 0, flags: isLast ? 1 : 0, stream: stream, payload: bytes)
+        }
+
+        /// SETTINGS without any, and the acknowledgement of the client's.
+        public static let settings = [Frame(type: 4), Frame(type: 4, flags: 1)]
+
+        /// RST_STREAM.
+        public static func reset(code: UInt32, stream: UInt32 = 1) -> Frame {
+            Frame(type: 3, stream: stream, payload: HTTP2Peer.bigEndian(code))
+        }
+
+        /// GOAWAY.
+        public static func goaway(lastStream: UInt32, code: UInt32, text: String = "") -> Frame {
+            Frame(type: 7, payload: HTTP2Peer.bigEndian(lastStream) + HTTP2Peer.bigEndian(code) + text.utf8)
+        }
+
+        private static func text(_ text: String) -> [UInt8] {
+            let bytes = Array(text.utf8)
+            guard bytes.count >= 127 else { return [UInt8(bytes.count)] + bytes }
+            var rest = bytes.count - 127
+            var length: [UInt8] = [127]
+            while rest >= 128 {
+                length.append(UInt8(rest % 128 + 128))
+                rest /= 128
+            }
+            return length + [UInt8(rest)] + bytes
+        }
+    }
+
+    /// A gRPC message with its prefix of five bytes.
+    public static func message(_ bytes: [UInt8]) -> [UInt8] {
+        [0] + bigEndian(UInt32(bytes.count)) + bytes
+    }
+
+    /// Sends bytes as they are.
+    public func send(_ bytes: [UInt8]) throws {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            guard count > 0 else { throw Errno(rawValue: errno) }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// Sends frames, all at once.
+    public func send(_ frames: Frame...) throws {
+        try send(frames.flatMap(\.bytes))
+    }
+
+    /// Sends bytes as DATA, in frames as large as any client takes (16 KiB).
+    public func sendData(_ bytes: [UInt8], stream: UInt32 = 1) throws {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            try send(.data(Array(rest.prefix(16_384)), stream: stream))
+            rest = rest.dropFirst(16_384)
+        }
+    }
+
+    /// Reads the client's preface and its frames up to the end of the next request; sends SETTINGS before the first.
+    /// - Returns: the request's stream and body.
+    public func readRequest(isFirst: Bool = true) throws -> (stream: UInt32, body: [UInt8]) {
+        if isFirst {
+            _ = try read(24)
+            try send(Frame.settings.flatMap(\.bytes))
+        }
+        var body = [UInt8]()
+        while true {
+            let frame = try readFrame()
+            if frame.type == 0 { body += frame.payload }
+            if frame.type <= 1, frame.flags & 1 != 0 { return (frame.stream, body) }
+        }
+    }
+
+    /// Reads one frame.
+    public func readFrame() throws -> Frame {
+        let head = try read(9)
+        let payload = try read(Int(head[0]) << 16 | Int(head[1]) << 8 | Int(head[2]))
+        return Frame(
+            type: head[3],
+            flags: head[4],
+            stream: head[5...].reduce(0) { $0 << 8 | UInt32($1) },
+            payload: payload
+        )
+    }
+
+    /// Says that nothing more comes, and reads until the client has hung up.
+    public func hangUp() {
+        _ = shutdown(descriptor, Int32(SHUT_WR))
+        wait()
+    }
+
+    /// Reads, and says nothing, until the client has hung up.
+    public func wait() {
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while recv(descriptor, &buffer, buffer.count, 0) > 0 {}
+    }
+
+    private func read(_ count: Int) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var done = 0
+        while done < count {
+            let got = bytes.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress! + done, count - done, 0) }
+            guard got > 0 else { throw Errno(rawValue: got == 0 ? EPIPE : errno) }
+            done += got
+        }
+        return bytes
+    }
+
+    static func bigEndian(_ number: UInt32) -> [UInt8] {
+        withUnsafeBytes(of: number.bigEndian) { Array($0) }
+    }
+}
+
+/// A generator of the same numbers for the same seed (SplitMix64), so that a random test can be repeated.
+public struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    /// Starts at `seed`.
+    public init(seed: UInt64) {
+        state = seed
+    }
+
+    /// The next number.
+    public mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
+        return z ^ z >> 31
+    }
+}
