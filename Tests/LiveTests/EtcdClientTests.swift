@@ -1,0 +1,229 @@
+import Etcd
+import Glibc
+import NodeInterface
+import Reporting
+import SystemPackage
+import TestSupport
+import Testing
+
+/// The etcd versions at hand: Debian's 3.4 and PyPI's 3.5.
+enum EtcdVersion: String, CaseIterable, CustomTestStringConvertible {
+    case v34 = "3.4"
+    case v35 = "3.5"
+
+    var testDescription: String { rawValue }
+
+    func tools() throws -> String {
+        self == .v34 ? "" : try Shell.output(testbed("etcd-pypi")).trimmed
+    }
+}
+
+@Suite("A live etcd", .serialized, .enabled(if: Tier.live.isWanted, "\(Tier.live.comment)"))
+struct EtcdClientTests {
+    let directory: TemporaryDirectory
+    let client = EtcdClient(cancellation: Cancellation())
+
+    init() throws {
+        directory = try TemporaryDirectory()
+    }
+
+    private func certificates(_ kind: String = "ecdsa") throws -> FilePath {
+        let path = directory / "pki-\(kind)"
+        try Shell.output("\(testbed("certificates")) \(path) \(kind)")
+        return path
+    }
+
+    private func fill(_ etcd: RunningEtcd, mebibytes: Int) throws {
+        try Shell.output("head -c 1048576 /dev/urandom > \(directory.path)/value")
+        for number in 0..<mebibytes { try etcd.etcdctl("put /big/\(number) < \(directory.path)/value") }
+    }
+
+    /// Saves a snapshot as the product does, without its care for files.
+    private func save(_ endpoint: EtcdEndpoint, to path: FilePath) throws -> Int64 {
+        let file = try FileDescriptor.open(
+            path,
+            .writeOnly,
+            options: [.create, .truncate],
+            permissions: .ownerReadWrite
+        )
+        defer { try? file.close() }
+        var told: (Int64, Int64) = (0, 0)
+        let count = try client.streamSnapshot(
+            from: endpoint,
+            stallLimit: .seconds(10),
+            progress: { told = ($0, $1) },
+            sink: { _ = try file.writeAll($0) }
+        )
+        #expect(told == (count, count))
+        return count
+    }
+
+    @Test("gives a snapshot that etcdctl reads and restores", arguments: EtcdVersion.allCases)
+    func snapshot(version: EtcdVersion) throws {
+        let tools = try version.tools()
+        let etcd = try RunningEtcd(in: directory / "etcd", tools: tools)
+        try fill(etcd, mebibytes: 20)
+        try etcd.etcdctl("del /big/3")
+        let hash = try client.hashKV(of: etcd.endpoint(), revision: 0, limit: .seconds(5))
+
+        let path = directory / "snapshot"
+        let count = try save(etcd.endpoint(), to: path)
+
+        let status = try client.status(of: etcd.endpoint(), limit: .seconds(5))
+        #expect(status.serverVersion.hasPrefix(version.rawValue))
+        #expect(status.databaseSizeBytes + 32 == count)
+        #expect(status.revision == 22)
+        let etcdctl = tools.isEmpty ? "etcdctl" : "\(tools)/etcdctl"
+        let line = try Shell.output(
+            "\(etcdctl) snapshot status \(path) 2>&1 | tail -n 1",
+            environment: ["ETCDCTL_API": "3"]
+        )
+        #expect(line.split(separator: ",").dropFirst().first?.description.trimmed == "22")
+        // etcdctl checks the digest at the end when it restores.
+        try Shell.output(
+            "\(etcdctl) snapshot restore \(path) --data-dir \(directory.path)/restored/data --name node"
+                + " --initial-cluster node=http://127.0.0.1:1 --initial-advertise-peer-urls http://127.0.0.1:1 2>&1",
+            environment: ["ETCDCTL_API": "3"]
+        )
+        etcd.end()
+        let restored = try RunningEtcd(in: directory / "restored", tools: tools)
+        #expect(try restored.etcdctl("get --prefix /big --keys-only").split(separator: "\n").count == 19)
+        #expect(try client.hashKV(of: restored.endpoint(), revision: 0, limit: .seconds(5)) == hash)
+    }
+
+    @Test("tells its members, its alarms and their names")
+    func membersAndAlarms() throws {
+        let etcd = try RunningEtcd(in: directory / "etcd")
+        let members = try client.members(of: etcd.endpoint(), limit: .seconds(5))
+        #expect(members.map(\.name) == ["node"])
+        #expect(members.first?.clientURLs == ["http://127.0.0.1:\(etcd.port)"])
+        let status = try client.status(of: etcd.endpoint(), limit: .seconds(5))
+        #expect(members.first?.id == status.memberID)
+        #expect(status.alarms.isEmpty)
+
+        etcd.end()
+        let full = try RunningEtcd(in: directory / "full", options: "--quota-backend-bytes 65536")
+        _ = try Shell.run(
+            "head -c 100000 /dev/urandom | ETCDCTL_API=3 etcdctl --endpoints 127.0.0.1:\(full.port) put big"
+        )
+        _ = try Shell.run(
+            "head -c 100000 /dev/urandom | ETCDCTL_API=3 etcdctl --endpoints 127.0.0.1:\(full.port) put big"
+        )
+        #expect(try client.status(of: full.endpoint(), limit: .seconds(5)).alarms == ["NOSPACE"])
+        #expect(try client.alarms(of: full.endpoint(), limit: .seconds(5)).map(\.name) == ["NOSPACE"])
+    }
+
+    @Test(
+        "is reached over mutual TLS, whatever the kind of key and name",
+        arguments: EtcdVersion.allCases,
+        [
+            ("rsa", "server-ip", "127.0.0.1", "client"), ("rsa", "server-dns", "localhost", "client-pkcs1"),
+            ("ecdsa", "server-ip", "127.0.0.1", "client"), ("ecdsa", "server-dns", "localhost", "client-sec1"),
+        ]
+    )
+    func mutualTLS(version: EtcdVersion, variant: (kind: String, server: String, host: String, key: String)) throws {
+        let etcd = try RunningEtcd(
+            in: directory / "etcd",
+            tools: version.tools(),
+            certificates: (certificates(variant.kind), variant.server)
+        )
+        let endpoint = etcd.endpoint(host: variant.host, key: variant.key)
+        #expect(try client.status(of: endpoint, limit: .seconds(5)).serverVersion.hasPrefix(version.rawValue))
+        #expect(try save(endpoint, to: directory / "snapshot") > 32)
+    }
+
+    @Test("is refused, or refuses, each for its own reason", arguments: EtcdVersion.allCases)
+    func refusals(version: EtcdVersion) throws {
+        let pki = try certificates()
+        let etcd = try RunningEtcd(in: directory / "etcd", tools: version.tools(), certificates: (pki, "server-ip"))
+        let url = "https://127.0.0.1:\(etcd.port)"
+
+        expect(
+            etcd.endpoint(client: "client-foreign"),
+            says: "'\(url)' refused our certificate '\(pki)/client-foreign.crt' ("
+        )
+        expect(etcd.endpoint(client: "client-expired"), says: "it expired on 2021-01-01 00:00:00 UTC")
+        expect(
+            etcd.endpoint(authority: "foreign-ca"),
+            says:
+                "the certificate of '\(url)' is not trusted: signed by 'CN = ca', which is not in '\(pki)/foreign-ca.crt'"
+        )
+        expect(etcd.endpoint(host: "localhost"), says: "is not trusted: it is for 127.0.0.1 only")
+        expect(etcd.endpoint(client: "client", key: "client-foreign"), says: "it is not the key of '\(pki)/client.crt'")
+        expect(etcd.endpoint(key: "client-encrypted"), says: "the private key is encrypted")
+        expect(
+            etcd.endpoint(key: "missing"),
+            says: "cannot read '\(pki)/missing.key' for '\(url)': No such file or directory"
+        )
+        expect(EtcdEndpoint(host: "127.0.0.1", port: etcd.port, tls: nil), says: "'http://127.0.0.1:\(etcd.port)'")
+        etcd.end()
+        expect(etcd.endpoint(), says: "cannot connect to '\(url)': Connection refused")
+
+        let expired = try RunningEtcd(
+            in: directory / "e",
+            tools: version.tools(),
+            certificates: (pki, "server-expired")
+        )
+        expect(expired.endpoint(), says: "the certificate of 'CN = etcd' expired on 2021-01-01 00:00:00 UTC")
+        let plain = try RunningEtcd(in: directory / "plain", tools: version.tools())
+        let tls = expired.endpoint().tls
+        expect(
+            EtcdEndpoint(host: "127.0.0.1", port: plain.port, tls: tls),
+            says: "TLS with 'https://127.0.0.1:\(plain.port)'"
+        )
+    }
+
+    private func expect(_ endpoint: EtcdEndpoint, says text: String, sourceLocation: SourceLocation = #_sourceLocation)
+    {
+        let error = #expect(throws: EtcdError.self, sourceLocation: sourceLocation) {
+            try client.status(of: endpoint, limit: .seconds(5))
+        }
+        #expect(error?.summary.contains(text) == true, "\(error?.summary ?? "")", sourceLocation: sourceLocation)
+        #expect(throws: EtcdError.self, sourceLocation: sourceLocation) {
+            try client.streamSnapshot(from: endpoint, stallLimit: .seconds(5), progress: { _, _ in }, sink: { _ in })
+        }
+    }
+
+    @Test("with authentication on serves the certificate of root, and nobody else", arguments: EtcdVersion.allCases)
+    func authentication(version: EtcdVersion) throws {
+        let etcd = try RunningEtcd(
+            in: directory / "etcd",
+            tools: version.tools(),
+            certificates: (certificates(), "server-ip")
+        )
+        try etcd.etcdctl("user add root:secret")
+        try etcd.etcdctl("user grant-role root root")
+        try etcd.etcdctl("auth enable")
+        #expect(try save(etcd.endpoint(), to: directory / "snapshot") > 32)
+
+        let plain = try RunningEtcd(in: directory / "plain", tools: version.tools())
+        try plain.etcdctl("user add root:secret")
+        try plain.etcdctl("user grant-role root root")
+        try plain.etcdctl("auth enable")
+        let error = #expect(throws: EtcdError.self) { try save(plain.endpoint(), to: directory / "snapshot") }
+        #expect(error?.summary.contains("user name is empty") == true, "\(error?.summary ?? "")")
+        #expect(error?.hint?.contains("--etcd-cert") == true)
+    }
+
+    @Test(
+        "that is stopped in the middle of a snapshot leaves an error, not a short snapshot",
+        arguments: EtcdVersion.allCases
+    )
+    func stopped(version: EtcdVersion) throws {
+        let etcd = try RunningEtcd(in: directory / "etcd", tools: version.tools())
+        try fill(etcd, mebibytes: 40)
+        var isEnded = false
+        let error = #expect(throws: EtcdError.self) {
+            try client.streamSnapshot(
+                from: etcd.endpoint(),
+                stallLimit: .seconds(10),
+                progress: { _, _ in },
+                sink: { _ in
+                    if !isEnded { etcd.end() }
+                    isEnded = true
+                }
+            )
+        }
+        #expect(error?.summary.contains("ended early: ") == true, "\(error?.summary ?? "")")
+    }
+}
