@@ -1,0 +1,103 @@
+public import NodeInterface
+internal import RPC
+public import Reporting
+internal import SwiftProtobuf
+public import SystemPackage
+
+/// The node's container runtime, over the Container Runtime Interface `v1` on its Unix socket.
+public struct CRIRuntime: ContainerInterface {
+    /// The socket file.
+    public let socket: FilePath
+
+    private let limit: Duration
+    private let cancellation: Cancellation
+
+    /// A runtime that listens at `socket`; nothing is connected yet.
+    /// - Parameter limit: how long one call may take.
+    public init(socket: FilePath, limit: Duration = .seconds(30), cancellation: Cancellation) {
+        self.socket = socket
+        self.limit = limit
+        self.cancellation = cancellation
+    }
+
+    /// The runtime's name and version, `containerd 1.6.20`; `nil` when the socket file does not exist.
+    /// - Throws: ``CRIError``, `Stopped`.
+    public func runtime() throws -> String? {
+        do {
+            let answer: PBVersionResponse = try call(client(), "RuntimeService/Version", PBVersionRequest())
+            return "\(answer.runtimeName) \(answer.runtimeVersion)"
+        } catch let error as CRIError where error.fault == .call(.socketMissing) {
+            return nil
+        }
+    }
+
+    /// Every image that the runtime has, with the containers that use it, running or not; sorted by id.
+    /// - Throws: ``CRIError``, `Stopped`.
+    public func images() throws -> [ContainerImage] {
+        let client = client()
+        let images: PBListImagesResponse = try call(client, "ImageService/ListImages", PBListImagesRequest())
+        let containers: PBListContainersResponse = try call(
+            client,
+            "RuntimeService/ListContainers",
+            PBListContainersRequest()
+        )
+        return Self.joined(images.images, containers.containers)
+    }
+
+    /// Puts containers to the images that they use.
+    ///
+    /// Runtimes name a container's image in different ways: by its id (containerd), by name and digest (CRI-O), and
+    /// newer ones by id in a field of its own.
+    static func joined(_ images: [PBImage], _ containers: [PBContainer]) -> [ContainerImage] {
+        var users: [String: Set<String>] = [:]
+        for container in containers {
+            let labels = container.labels
+            let parts = [
+                labels["io.kubernetes.pod.namespace"],
+                labels["io.kubernetes.pod.name"],
+                labels["io.kubernetes.container.name"] ?? container.metadata.name,
+            ]
+            let name = parts.contains(nil) ? container.metadata.name : parts.compactMap(\.self).joined(separator: "/")
+            for reference in [container.imageID, container.imageRef] where !reference.isEmpty {
+                users[reference, default: []].insert(name)
+            }
+        }
+        return images.map { image in
+            let names = [image.id] + image.repoTags + image.repoDigests
+            return ContainerImage(
+                id: image.id,
+                tags: image.repoTags.sorted(),
+                digests: image.repoDigests.sorted(),
+                sizeBytes: Int64(clamping: image.size),
+                isPinned: image.pinned,
+                usedBy: names.reduce(into: Set()) { $0.formUnion(users[$1] ?? []) }.sorted()
+            )
+        }
+        .sorted { $0.id < $1.id }
+    }
+
+    private func client() -> RPCClient {
+        RPCClient(.unix(socket), cancellation: cancellation)
+    }
+
+    private func call<Answer: Message>(_ client: RPCClient, _ method: String, _ request: some Message) throws -> Answer
+    {
+        let bytes: [UInt8]
+        do {
+            bytes = try client.unary(
+                "/runtime.v1.\(method)",
+                request.serializedBytes(),
+                // A node with thousands of images and containers answers in one message.
+                limits: RPCLimits(total: limit, messageBytes: 64 << 20)
+            )
+        } catch let error as RPCError {
+            if case .status(let status) = error.fault, status.code == GRPCStatus.unimplemented {
+                throw CRIError(socket, .noV1)
+            }
+            throw CRIError(socket, .call(error.fault))
+        }
+        do { return try Answer(serializedBytes: bytes) } catch is BinaryDecodingError {
+            throw CRIError(socket, .undecodable(method))
+        }
+    }
+}
