@@ -108,7 +108,7 @@ let package = Package(
         tests("ReportingTests", ["Reporting", "TestSupport", logging, system]),
         tests("FilesTests", ["Files", "Reporting", "TestSupport", system]),
         tests("ProcessesTests", ["Processes", "Reporting", "TestSupport", system]),
-        tests("YAMLTests", ["YAML"]),
+        tests("YAMLTests", ["YAML", "TestSupport"]),
         tests("ArchivesTests", ["Archives", "Files", "Reporting", "TestSupport", system]),
         tests("BoltTests", ["Bolt", "Files", "Reporting", "TestSupport", system], fixtures: true),
         tests("RPCTests", ["RPC", "Files", "Reporting", "TestSupport", system]),

@@ -38,7 +38,9 @@ struct AccessControlList: Hashable {
     /// Reads the value of the extended attribute.
     /// - Returns: `nil` when it is not what the kernel itself gives: another version, an unknown tag, not in order.
     init?(attribute value: [UInt8]) {
-        guard value.count >= 4, (value.count - 4) % 8 == 0, Self.number(value[0..<4]) == Self.version else { return nil }
+        guard value.count >= 4, (value.count - 4) % 8 == 0, Self.number(value[0..<4]) == Self.version else {
+            return nil
+        }
         entries = []
         for start in stride(from: 4, to: value.count, by: 8) {
             let permissions = UInt16(Self.number(value[(start + 2)..<(start + 4)]))

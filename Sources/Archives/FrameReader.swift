@@ -1,5 +1,5 @@
 internal import CZstd
-internal import Files
+public import Files
 internal import Glibc
 public import Reporting
 public import SystemPackage
@@ -32,12 +32,12 @@ public final class FrameReader {
 
     /// Starts the threads.
     /// - Parameters:
-    ///   - descriptor: Open for reading, positioned at the first frame; stays the caller's to close.
+    ///   - file: Open for reading, positioned at the first frame; closed when the reader is done with it.
     ///   - path: Names the file in errors.
     ///   - jobs: Decompressing threads, 1 to 16.
     ///   - cancellation: Checked at every piece.
     public init(
-        from descriptor: FileDescriptor,
+        from file: consuming OwnedDescriptor,
         path: FilePath,
         jobs: Int,
         cancellation: Cancellation
@@ -45,15 +45,27 @@ public final class FrameReader {
         let jobs = min(max(jobs, 1), 16)
         self.path = path
         self.cancellation = cancellation
-        let pipeline = DecompressionPipeline(path: path, slots: jobs + 3)
+        let pipeline = DecompressionPipeline(file: file, path: path, slots: jobs + 3)
         self.pipeline = pipeline
         do {
             for _ in 0..<jobs { workers.append(JoinOnce(try WorkerThread { pipeline.decompressFrames() })) }
-            workers.append(JoinOnce(try WorkerThread { pipeline.splitFile(descriptor) }))
+            workers.append(JoinOnce(try WorkerThread { pipeline.splitFile() }))
         } catch {
             stop()
             throw ArchiveError("start threads to read", in: path, .system(error.errno))
         }
+    }
+
+    /// Opens a file.
+    /// - Throws: ``ArchiveError`` with the reason, a symbolic link being one.
+    public convenience init(path: FilePath, jobs: Int, cancellation: Cancellation) throws(ArchiveError) {
+        let descriptor: FileDescriptor
+        do {
+            descriptor = try FileDescriptor.open(path, .readOnly, options: [.noFollow, .closeOnExec])
+        } catch {
+            throw ArchiveError("open", in: path, .system((error as? Errno)?.rawValue ?? EIO))
+        }
+        try self.init(from: OwnedDescriptor(owning: descriptor), path: path, jobs: jobs, cancellation: cancellation)
     }
 
     deinit {
@@ -137,6 +149,8 @@ private final class DecompressionPipeline: @unchecked Sendable {
     }
 
     private let monitor = Monitor()
+    /// Closed after the last thread that holds this has ended.
+    private let file: OwnedDescriptor
     private let path: FilePath
     private let slots: [Slot]
     /// Pieces given to a slot by the splitter, looked at by the decompressors, handed to the caller.
@@ -148,7 +162,8 @@ private final class DecompressionPipeline: @unchecked Sendable {
     private var contentBytes: Int64 = 0
     private(set) var totals: FrameTotals?
 
-    init(path: FilePath, slots: Int) {
+    init(file: consuming OwnedDescriptor, path: FilePath, slots: Int) {
+        self.file = file
         self.path = path
         self.slots = (0..<slots).map { _ in Slot() }
     }
@@ -242,8 +257,8 @@ private final class DecompressionPipeline: @unchecked Sendable {
     // MARK: The splitter
 
     /// Reads the whole file and gives its frames to the slots.
-    func splitFile(_ descriptor: FileDescriptor) {
-        var source = FrameSource(descriptor: descriptor)
+    func splitFile() {
+        var source = FrameSource(descriptor: file.descriptor)
         do {
             try split(&source)
             let digest = source.hasher.finish()

@@ -113,6 +113,19 @@ public final class TarWriter {
         }
     }
 
+    /// Remembers this place between two entries, so that ``rewind()`` can come back to it.
+    public func mark() throws {
+        precondition(left == 0, "the last entry is not complete")
+        try frames.mark()
+    }
+
+    /// Takes back everything since the last ``mark()``, in the middle of an entry too.
+    public func rewind() throws {
+        left = 0
+        padding = 0
+        try frames.rewind()
+    }
+
     /// Writes the end of the archive and waits until all is written.
     /// - Throws: ``ArchiveError``, `Stopped`.
     public func finish() throws -> FrameTotals {

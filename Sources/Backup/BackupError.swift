@@ -70,7 +70,8 @@ public enum BackupError: OperatorError {
         case .snapshotDamaged(let endpoint, let faults):
             "the snapshot from '\(endpoint)' is damaged: \(Self.first(of: faults))"
         case .staticPod(let error): "could not read a static pod manifest: \(error.summary)"
-        case .machineConfig(let path): "could not read the machine config '\(path)': it is not the JSON of a MachineConfig"
+        case .machineConfig(let path):
+            "could not read the machine config '\(path)': it is not the JSON of a MachineConfig"
         case .verificationFailed(_, let faults):
             "the recovery point does not read back as it was written: \(Self.first(of: faults))"
         case .damagedPoints(let generations) where generations.count == 1:

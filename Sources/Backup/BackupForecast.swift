@@ -1,5 +1,7 @@
 import Archives
+import NodeInterface
 import RecoveryPoints
+import SystemPackage
 
 /// What a backup would do, as `--dry-run` shows it: for people as text, for machines as JSON.
 public struct BackupForecast: Codable, Sendable, Equatable {

@@ -1,6 +1,7 @@
 import Archives
 import Files
 import FoundationEssentials
+import Logging
 import NodeInterface
 import RecoveryPoints
 import Reporting
@@ -147,22 +148,23 @@ struct BackupPlanner {
         if let previous, let shared = previous.manifest.component(component.name), let index = shared.file(.index),
             let archive = shared.file(.archive), previous.has(index), previous.has(archive)
         {
-            let outcome = try TreeComparison.isUnchanged(
+            let comparison = TreeComparison(
                 selection,
-                since: previous.path(of: index),
+                index: previous.path(of: index),
                 cancellation: node.cancellation
             )
-            if let unchanged = outcome {
+            let found = try comparison.run { _ in false }
+            if found.isComplete, found.differences == 0, found.unreadable.isEmpty {
                 return ResolvedPlan.Entry(
                     component: component,
-                    work: .share(selection, from: previous, shared, leftOut: unchanged.leftOut),
+                    work: .share(selection, from: previous, shared, leftOut: found.leftOut),
                     sourceBytes: shared.sourceBytes,
                     sourceFiles: shared.sourceFiles,
                     storedBytes: 0
                 )
             }
         }
-        let totals = try selection.totals(cancellation: node.cancellation)
+        let totals = try totals(of: selection)
         return ResolvedPlan.Entry(
             component: component,
             work: .tree(selection),
@@ -233,6 +235,24 @@ struct BackupPlanner {
     }
 
     // MARK: helpers
+
+    /// How much a selection is, by one look at each file.
+    private func totals(of selection: TreeSelection) throws -> (files: Int64, bytes: Int64) {
+        var walk = TreeWalk(
+            root: selection.root,
+            subtrees: selection.subtrees,
+            exclusions: selection.exclusions,
+            leaveOut: selection.leaveOut
+        )
+        var totals: (files: Int64, bytes: Int64) = (0, 0)
+        while let event = try walk.next() {
+            try node.cancellation.check()
+            guard case .file(let record) = event else { continue }
+            totals.files += 1
+            if record.hardLink == nil { totals.bytes += record.size }
+        }
+        return totals
+    }
 
     private func skip(_ component: Component, _ reason: String) -> ResolvedPlan.Entry {
         ResolvedPlan.Entry(

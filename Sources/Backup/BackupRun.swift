@@ -2,6 +2,7 @@ import Archives
 import Files
 import FoundationEssentials
 import Glibc
+import Logging
 public import NodeInterface
 public import RecoveryPoints
 public import Reporting
@@ -60,7 +61,18 @@ public struct BackupRun {
         let root = try preflight()
         let store = try RecoveryStore(path: request.directory)
         let lock = try store.lock(command: "node-backup create")
-        defer { withExtendedLifetime(lock) {} }
+        let result = try await create(reporter, in: store, lock, root: root, begun: begun)
+        return result
+    }
+
+    /// The part of ``create()`` that holds the lock.
+    private func create(
+        _ reporter: StatusReporter,
+        in store: RecoveryStore,
+        _ lock: FileLock,
+        root: RootDirectory,
+        begun: ContinuousClock.Instant
+    ) async throws -> (point: RecoveryPoint, pruned: [Retention.Decision]) {
         try store.prepare()
         reporter.attach(store)
         for name in try store.removeLeftovers() {
@@ -76,22 +88,32 @@ public struct BackupRun {
         }
         let partial = try store.begin()
         reporter.enter(.starting, generation: partial.generation)
-        let point: RecoveryPoint
+        let point = try await writeOrAbandon(plan, into: partial, store: store, begun: begun, reporter: reporter)
+        let pruned = try Pruning.run(store, keep: request.keep)
+        for decision in pruned where decision.isRemoved {
+            node.log.notice("Removed recovery point \(decision.generation): \(decision.reason)")
+        }
+        return (point, pruned)
+    }
+
+    /// Writes, and takes what was written away again when that fails.
+    private func writeOrAbandon(
+        _ plan: ResolvedPlan,
+        into partial: PartialPoint,
+        store: RecoveryStore,
+        begun: ContinuousClock.Instant,
+        reporter: StatusReporter
+    ) async throws -> RecoveryPoint {
         do {
-            point = try await write(plan, into: partial, store: store, begun: begun, reporter: reporter)
+            return try await write(plan, into: partial, store: store, begun: begun, reporter: reporter)
         } catch {
-            do {
+            do throws(StoreError) {
                 try store.abandon(partial)
             } catch let leftover {
                 node.log.warning("\(leftover.summary), continuing; the next run removes it")
             }
             throw error
         }
-        let pruned = try Pruning.run(store, keep: request.keep)
-        for decision in pruned where decision.isRemoved {
-            node.log.notice("Removed recovery point \(decision.generation): \(decision.reason)")
-        }
-        return (point, pruned)
     }
 
     // MARK: before the first change
@@ -100,20 +122,24 @@ public struct BackupRun {
     private func preflight() throws -> RootDirectory {
         guard geteuid() == 0 else { throw BackupError.notRoot }
         let root = try RootDirectory(path: node.root)
-        let directory: RootDirectory
-        do {
-            directory = try RootDirectory(path: request.directory)
-        } catch where error.errno == .noSuchFileOrDirectory {
-            throw BackupError.noDirectory(request.directory.string)
-        }
+        let directory = try openDirectory()
         if !request.allowsRootFileSystem {
             let device = try directory.stat(".").identity.device
-            for path: FilePath in ["/", "/etc", "/usr/local", "/var/lib/kubelet", "/var/lib/etcd"]
-            where try root.exists(path) && root.stat(path).identity.device == device {
+            for path: FilePath in ["/", "/etc", "/usr/local", "/var/lib/kubelet", "/var/lib/etcd"] {
+                guard try root.exists(path), try root.stat(path).identity.device == device else { continue }
                 throw BackupError.notAMount(directory: request.directory.string)
             }
         }
         return root
+    }
+
+    private func openDirectory() throws -> RootDirectory {
+        do throws(FilesError) {
+            return try RootDirectory(path: request.directory)
+        } catch {
+            guard error.errno == .noSuchFileOrDirectory else { throw error }
+            throw BackupError.noDirectory(request.directory.string)
+        }
     }
 
     private func resolve(_ root: RootDirectory, _ store: RecoveryStore) async throws -> ResolvedPlan {
@@ -147,15 +173,22 @@ public struct BackupRun {
             etcd: nil,
             deployment: nil
         )
-        let taken = plan.entries.filter { if case .skip = $0.work { false } else { true } }
         // What is written is read once more when it is verified.
-        meter.plan(components: taken.count, totalBytes: plan.workBytes)
+        meter.plan(components: plan.entries.filter { !$0.isSkipped }.count, totalBytes: plan.workBytes)
         reporter.enter(.active)
-        let writer = ComponentWriter(request: request, node: node, meter: meter, directory: try Directory(path: partial.directory))
+        let writer = ComponentWriter(
+            request: request,
+            node: node,
+            meter: meter,
+            directory: try Directory(path: partial.directory)
+        )
         for entry in plan.entries {
             try node.cancellation.check()
             if case .skip(let reason) = entry.work {
-                node.log.info("\(entry.component.name): skipped, \(reason)", metadata: ["component": "\(entry.component.name)"])
+                node.log.info(
+                    "\(entry.component.name): skipped, \(reason)",
+                    metadata: ["component": "\(entry.component.name)"]
+                )
                 manifest.skipped.append(SkippedComponent(name: entry.component.name, reason: reason))
                 continue
             }
@@ -184,11 +217,11 @@ public struct BackupRun {
         let verifier = PointVerifier(node: node, jobs: request.jobs, meter: meter)
         let store = try RecoveryStore(path: request.directory)
         var results: [String: Verification.Result] = [:]
-        meter.plan(components: manifest.components.count, totalBytes: manifest.storedBytes)
+        meter.plan(components: manifest.components.count, totalBytes: manifest.sourceBytes)
         for component in manifest.components {
-            let stored = component.files.reduce(0) { $0 + $1.sizeBytes }
-            meter.begin(component.name, activity: "verifying", totalBytes: stored)
-            if component.sharedWith != nil, let earlier = try store.newest()?.verification()?.components[component.name],
+            meter.begin(component.name, activity: "verifying", totalBytes: component.sourceBytes)
+            if component.sharedWith != nil,
+                let earlier = try store.newest()?.verification()?.components[component.name],
                 earlier.faults.isEmpty
             {
                 results[component.name] = earlier

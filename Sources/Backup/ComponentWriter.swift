@@ -1,6 +1,7 @@
 import Archives
 import Files
 import FoundationEssentials
+import Logging
 import NodeInterface
 import RecoveryPoints
 import Reporting
@@ -118,7 +119,10 @@ struct ComponentWriter {
             done = bytes
         }
         for path in summary.changed {
-            node.log.warning("'/\(path)' kept changing while it was read, continuing", metadata: ["component": "\(name)"])
+            node.log.warning(
+                "'/\(path)' kept changing while it was read, continuing",
+                metadata: ["component": "\(name)"]
+            )
         }
         for file in summary.unreadable {
             node.log.warning("\(file.error.summary), continuing without it", metadata: ["component": "\(name)"])
@@ -169,7 +173,8 @@ struct ComponentWriter {
         var images: [ContainerImage]
     }
 
-    private func writeDocument(_ name: String, _ document: some Encodable, sourceFiles: Int64) throws -> ComponentEntry {
+    private func writeDocument(_ name: String, _ document: some Encodable, sourceFiles: Int64) throws -> ComponentEntry
+    {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         encoder.keyEncodingStrategy = .convertToSnakeCase
@@ -193,7 +198,7 @@ struct ComponentWriter {
         )
     }
 
-    private var level: CompressionLevel { request.level.map { .fixed($0) } ?? .automatic }
+    private var level: CompressionLevel { request.level.map { .fixed(Int32($0)) } ?? .automatic }
 }
 
 extension StoredFile {

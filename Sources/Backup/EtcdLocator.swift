@@ -1,8 +1,8 @@
-internal import Files
-internal import NodeInterface
-internal import Reporting
-internal import SystemPackage
-internal import YAML
+import Files
+import NodeInterface
+import Reporting
+import SystemPackage
+import YAML
 
 /// Finds the etcd member of a node: where it listens and which files prove who we are.
 enum EtcdLocator {
@@ -14,7 +14,7 @@ enum EtcdLocator {
         profile: NodeProfile,
         nodeName: String,
         overrides: BackupRequest.EtcdChoice
-    ) throws(BackupError) -> EtcdEndpoint? {
+    ) throws -> EtcdEndpoint? {
         var found: Found?
         let isComplete =
             overrides.endpoint != nil && overrides.authority != nil && overrides.certificate != nil
@@ -28,12 +28,12 @@ enum EtcdLocator {
         }
         guard let url = overrides.endpoint ?? found?.url else { return nil }
         guard let address = ClientURL(url) else {
-            throw .etcdURL(url: url, source: overrides.endpoint == nil ? found?.source : nil)
+            throw BackupError.etcdURL(url: url, source: overrides.endpoint == nil ? found?.source : nil)
         }
         guard address.isSecure else { return EtcdEndpoint(host: address.host, port: address.port, tls: nil) }
-        func file(_ override: String?, _ found: FilePath?, _ option: String) throws(BackupError) -> FilePath {
+        func file(_ override: String?, _ found: FilePath?, _ option: String) throws -> FilePath {
             if let override { return FilePath(override) }
-            guard let found else { throw .etcdFileUnknown(option: option, url: url) }
+            guard let found else { throw BackupError.etcdFileUnknown(option: option, url: url) }
             return root.path.appending(found.removingRoot().string)
         }
         return EtcdEndpoint(
@@ -60,13 +60,13 @@ enum EtcdLocator {
     // MARK: kubeadm
 
     /// The command line of the container `etcd` in `/etc/kubernetes/manifests/etcd.yaml`.
-    private static func fromStaticPod(in root: RootDirectory) throws(BackupError) -> Found? {
+    private static func fromStaticPod(in root: RootDirectory) throws -> Found? {
         let path = WellKnownPaths.staticPodManifests.appending("etcd.yaml")
         guard try root.exists(path) else { return nil }
         let pod = try StaticPod.read(path, in: root)
         let options = pod.options(ofContainer: "etcd")
         guard let url = preferredURL(options["listen-client-urls"]) ?? preferredURL(options["advertise-client-urls"])
-        else { throw .etcdURL(url: "", source: path.string) }
+        else { throw BackupError.etcdURL(url: "", source: path.string) }
         var found = Found(url: url, source: path.string)
         found.authority = options["trusted-ca-file"].map { FilePath($0) }
         // kubeadm makes a client certificate for probes; the API server's is next best, and the server's own
@@ -77,7 +77,8 @@ enum EtcdLocator {
             (keys.appending("apiserver-etcd-client.crt"), keys.appending("apiserver-etcd-client.key")),
             (options["cert-file"].map { FilePath($0) }, options["key-file"].map { FilePath($0) }),
         ]
-        for case (let certificate?, let key?) in pairs where try root.exists(certificate) && root.exists(key) {
+        for case (let certificate?, let key?) in pairs {
+            guard try root.exists(certificate), try root.exists(key) else { continue }
             found.certificate = certificate
             found.key = key
             break
@@ -100,20 +101,15 @@ enum EtcdLocator {
     private static func fromEnvironmentFile(
         in root: RootDirectory,
         nodeName: String
-    ) throws(BackupError) -> Found? {
+    ) throws -> Found? {
         let path = WellKnownPaths.etcdEnvironment
         guard try root.exists(path) else { return nil }
-        let text: String
-        do {
-            text = String(decoding: try root.readFile(path, limitBytes: 1 << 20), as: UTF8.self)
-        } catch {
-            throw .files(error)
-        }
+        let text = String(decoding: try root.readFile(path, limitBytes: 1 << 20), as: UTF8.self)
         let variables = environment(from: text)
         guard let url = endpointURL(from: variables, nodeName: nodeName) else {
-            throw .etcdURL(url: variables["ETCDCTL_ENDPOINTS"] ?? "", source: path.string)
+            throw BackupError.etcdURL(url: variables["ETCDCTL_ENDPOINTS"] ?? "", source: path.string)
         }
-        func certificateFile(_ name: String) -> FilePath? {
+        func certificateFile(_ name: String) throws -> FilePath? {
             guard let value = variables[name] else { return nil }
             let path = FilePath(value)
             if try root.exists(path) { return path }
@@ -123,9 +119,9 @@ enum EtcdLocator {
         }
         return Found(
             url: url,
-            authority: certificateFile("ETCDCTL_CACERT"),
-            certificate: certificateFile("ETCDCTL_CERT"),
-            key: certificateFile("ETCDCTL_KEY"),
+            authority: try certificateFile("ETCDCTL_CACERT"),
+            certificate: try certificateFile("ETCDCTL_CERT"),
+            key: try certificateFile("ETCDCTL_KEY"),
             source: path.string
         )
     }

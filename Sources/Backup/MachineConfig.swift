@@ -1,4 +1,4 @@
-internal import FoundationEssentials
+import FoundationEssentials
 
 /// The current machine config, as far as a backup needs it: which paths it manages.
 ///

@@ -1,5 +1,6 @@
 public import Archives
 import Files
+import Logging
 public import NodeInterface
 public import RecoveryPoints
 public import SystemPackage
@@ -23,7 +24,7 @@ public struct PointComparison {
     public func run(
         _ point: RecoveryPoint,
         components: [String]?,
-        report: (_ component: String, _ difference: Difference) throws -> Void
+        report: (_ component: String, _ difference: TreeDifference) throws -> Void
     ) throws(BackupError) {
         do {
             for name in components ?? [] {
@@ -41,12 +42,17 @@ public struct PointComparison {
                 guard let index = component.file(.index), components?.contains(component.name) ?? true,
                     let selection = try planner.selection(for: component.name)
                 else { continue }
-                try TreeComparison.compare(
+                let comparison = TreeComparison(
                     selection,
-                    with: point.path(of: index),
+                    index: point.path(of: index),
                     cancellation: node.cancellation
-                ) { difference in
+                )
+                let found = try comparison.run { difference in
                     try report(component.name, difference)
+                    return true
+                }
+                for file in found.unreadable {
+                    node.log.warning("\(file.error.summary), not compared")
                 }
             }
         } catch {

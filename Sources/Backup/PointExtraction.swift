@@ -40,11 +40,20 @@ public struct PointExtraction {
                     }
                     return path
                 }
-                return try ArchiveExtractor(
+                guard let index = component.file(.index) else {
+                    throw BackupError.sourceMissing(component: name, reason: "its index is missing")
+                }
+                let writer = try TreeWriter(directory: directory)
+                let contents = try ArchiveExtractor.extract(
+                    wanted,
                     archive: point.path(of: archive),
+                    index: point.path(of: index),
+                    to: writer,
                     jobs: jobs,
                     cancellation: node.cancellation
-                ).extract(wanted.isEmpty ? nil : wanted, into: target)
+                )
+                try writer.finish()
+                return Int64(contents.files)
             }
             guard paths.isEmpty else {
                 throw BackupError.sourceMissing(component: name, reason: "it has no files to choose from")

@@ -1,6 +1,7 @@
-public import Archives
+import Archives
 import CLinux
 import Files
+import Logging
 public import NodeInterface
 public import RecoveryPoints
 public import Reporting
@@ -26,10 +27,9 @@ public struct PointVerifier {
     /// - Throws: ``BackupError`` when it is stopped.
     public func verify(_ point: RecoveryPoint) throws(BackupError) -> [String: Verification.Result] {
         var results: [String: Verification.Result] = [:]
-        meter?.plan(components: point.manifest.components.count, totalBytes: point.manifest.storedBytes)
+        meter?.plan(components: point.manifest.components.count, totalBytes: point.manifest.sourceBytes)
         for component in point.manifest.components {
-            let stored = component.files.reduce(0) { $0 + $1.sizeBytes }
-            meter?.begin(component.name, activity: "verifying", totalBytes: stored)
+            meter?.begin(component.name, activity: "verifying", totalBytes: component.sourceBytes)
             results[component.name] = try verify(component, of: point)
         }
         return results
@@ -73,16 +73,21 @@ public struct PointVerifier {
     }
 
     private func archiveFaults(_ archive: StoredFile, _ index: StoredFile, of point: RecoveryPoint) throws -> [String] {
-        let verifier = ArchiveVerifier(
+        guard let archiveDigest = SHA256Digest(hex: archive.sha256), let indexDigest = SHA256Digest(hex: index.sha256)
+        else { return ["the manifest's digests of '\(point.path(of: archive))' are none"] }
+        var done: Int64 = 0
+        _ = try ArchiveVerifier.verify(
             archive: point.path(of: archive),
-            archiveDigest: SHA256Digest(hex: archive.sha256),
-            archiveSizeBytes: archive.sizeBytes,
+            archiveDigest: archiveDigest,
             index: point.path(of: index),
-            indexDigest: SHA256Digest(hex: index.sha256),
-            indexSizeBytes: index.sizeBytes,
-            jobs: jobs
-        )
-        return try verifier.faults(cancellation: node.cancellation) { meter?.advance(bytes: $0) }
+            indexDigest: indexDigest,
+            jobs: jobs,
+            cancellation: node.cancellation
+        ) { _, bytes in
+            meter?.advance(bytes: bytes - done)
+            done = bytes
+        }
+        return []
     }
 
     /// Unpacks the snapshot into an unnamed file beside it, which is gone whatever happens, and looks at all of it.
@@ -90,8 +95,10 @@ public struct PointVerifier {
         let path = point.path(of: file)
         let unpacked = try UnnamedFile(in: point.directory)
         let reader = try FrameReader(path: path, jobs: jobs, cancellation: node.cancellation)
-        while let piece = try reader.next() { try unpacked.write(piece) }
-        meter?.advance(bytes: file.sizeBytes)
+        while let piece = try reader.next() {
+            try unpacked.write(piece)
+            meter?.advance(bytes: Int64(piece.count))
+        }
         guard let totals = reader.totals, totals.fileBytes == file.sizeBytes, totals.fileDigest.hex == file.sha256
         else {
             return ["'\(path)' is not the file that the manifest lists: its digest differs"]

@@ -1,6 +1,6 @@
-internal import Files
-internal import NodeInterface
-internal import SystemPackage
+import Files
+import NodeInterface
+import SystemPackage
 
 /// Tells what kind of node a root is.
 enum ProfileDetector {
@@ -19,9 +19,9 @@ enum ProfileDetector {
         (.kubeadm, WellKnownPaths.adminKubeconfig.string),
     ]
 
-    static func detect(in root: RootDirectory) -> Finding {
-        for (profile, path) in evidence where try root.exists(FilePath(path)) {
-            return Finding(profile: profile, evidence: path)
+    static func detect(in root: RootDirectory) throws -> Finding {
+        for (profile, path) in evidence {
+            if try root.exists(FilePath(path)) { return Finding(profile: profile, evidence: path) }
         }
         return Finding(profile: .plain, evidence: nil)
     }

@@ -18,6 +18,12 @@ struct ResolvedPlan {
         var storedBytes: Int64
         /// Bytes that it takes in the directory while it is written and verified, beyond ``storedBytes``.
         var workingBytes: Int64 = 0
+
+        /// Whether nothing is taken.
+        var isSkipped: Bool {
+            if case .skip = work { return true }
+            return false
+        }
     }
 
     /// What is to be done for a component.

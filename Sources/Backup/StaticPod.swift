@@ -1,7 +1,7 @@
-internal import Files
-internal import NodeInterface
-internal import SystemPackage
-internal import YAML
+import Files
+import NodeInterface
+import SystemPackage
+import YAML
 
 /// A static pod manifest, as far as a backup needs it: JSON or YAML, `kind: Pod`.
 struct StaticPod {
@@ -10,17 +10,12 @@ struct StaticPod {
     private let document: YAMLNode
 
     /// Reads a manifest of at most 4 MiB.
-    static func read(_ path: FilePath, in root: RootDirectory) throws(BackupError) -> StaticPod {
-        let bytes: [UInt8]
-        do {
-            bytes = try root.readFile(path, limitBytes: 4 << 20)
-        } catch {
-            throw .files(error)
-        }
-        do {
+    static func read(_ path: FilePath, in root: RootDirectory) throws -> StaticPod {
+        let bytes = try root.readFile(path, limitBytes: 4 << 20)
+        do throws(YAMLError) {
             return StaticPod(path: path, document: try YAMLNode(reading: bytes, name: path.string))
         } catch {
-            throw .staticPod(error)
+            throw BackupError.staticPod(error)
         }
     }
 
@@ -60,21 +55,18 @@ enum StaticPods {
     /// The subtrees of the node's root that make up the set, relative to it; empty when there is no manifest.
     ///
     /// A pod's host paths outside `/etc/kubernetes` are not its resources: etcd's data, the system's certificates.
-    static func subtrees(in root: RootDirectory) throws(BackupError) -> [FilePath] {
+    static func subtrees(in root: RootDirectory) throws -> [FilePath] {
         let directory = WellKnownPaths.staticPodManifests
         guard try root.exists(directory) else { return [] }
-        let names: [FilePath.Component]
-        do {
-            names = try root.names(in: directory)
-        } catch {
-            throw .files(error)
-        }
+        let names = try root.names(in: directory)
         var paths: [FilePath] = []
         for name in names where !name.string.hasPrefix(".") {
             let path = directory.appending(name)
             guard name.extension.map({ ["yaml", "yml", "json"].contains($0) }) ?? false else { continue }
             let kubernetes: FilePath = "/etc/kubernetes"
-            paths += try StaticPod.read(path, in: root).hostPaths.filter { $0.starts(with: kubernetes) && $0 != kubernetes }
+            paths += try StaticPod.read(path, in: root).hostPaths.filter {
+                $0.starts(with: kubernetes) && $0 != kubernetes
+            }
         }
         return paths.isEmpty && names.isEmpty ? [] : [directory] + paths
     }

@@ -1,6 +1,7 @@
 import Files
 import FoundationEssentials
 import Glibc
+import Logging
 import NodeInterface
 import RecoveryPoints
 import Reporting

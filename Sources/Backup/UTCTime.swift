@@ -1,5 +1,5 @@
-internal import Files
-internal import FoundationEssentials
+import Files
+import FoundationEssentials
 
 extension FileTime {
     /// The moment in UTC as ISO 8601 in whole seconds: `2026-11-21T02:37:05Z`.

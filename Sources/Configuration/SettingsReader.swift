@@ -30,7 +30,8 @@ extension Settings {
                     throw source.error(at: full, "'\(full)' must be \(key.kind.expectation)")
                 }
                 key.store(&self, checked)
-            } else if let section = value.table, SettingsSchema.keys.contains(where: { $0.name.hasPrefix(full + ".") }) {
+            } else if let section = value.table, SettingsSchema.keys.contains(where: { $0.name.hasPrefix(full + ".") })
+            {
                 try apply(section, prefix: full + ".", source: source)
             } else {
                 throw source.error(at: full, "there is no key '\(full)'\(Self.suggestion(for: full))")

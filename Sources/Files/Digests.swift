@@ -64,8 +64,20 @@ public struct SHA256Hasher: ~Copyable {
         self.context = context
     }
 
+    private init(owning context: OpaquePointer) {
+        self.context = context
+    }
+
     deinit {
         EVP_MD_CTX_free(context)
+    }
+
+    /// A second digest that has everything added so far, and goes on by itself.
+    public func copy() -> SHA256Hasher {
+        guard let other = EVP_MD_CTX_new(), EVP_MD_CTX_copy_ex(other, context) == 1 else {
+            fatalError("OpenSSL has no memory for a digest")
+        }
+        return SHA256Hasher(owning: other)
     }
 
     /// Adds bytes.

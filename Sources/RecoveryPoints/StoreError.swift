@@ -44,7 +44,8 @@ public enum StoreError: OperatorError, Equatable {
         case .noPoint(_, let directory): "list what is there with 'node-backup list --dir \(directory)'"
         case .empty(let directory): "take one with 'node-backup create --dir \(directory)'"
         case .damaged: "use another recovery point: 'node-backup list' shows what is there"
-        case .unknownFormat: "use the program that lies beside the recovery points: 'upgrade-recovery' in the same directory"
+        case .unknownFormat:
+            "use the program that lies beside the recovery points: 'upgrade-recovery' in the same directory"
         case .locked: "wait for its end, then run this again"
         case .cannotEncode: nil
         }

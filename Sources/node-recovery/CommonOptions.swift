@@ -1,4 +1,5 @@
 import ArgumentParser
+import Backup
 import Configuration
 import Files
 import Glibc
@@ -41,6 +42,14 @@ struct CommonOptions: ParsableArguments {
     /// The root as it was given.
     var rootPath: FilePath { FilePath(root) }
 
+    /// What kind of node it is: the option, else the configuration, else what the node looks like.
+    func profileChoice(_ settings: Settings) -> BackupRequest.ProfileChoice {
+        guard let name = profile?.rawValue ?? settings.profile, let known = NodeProfile(rawValue: name) else {
+            return .detect
+        }
+        return .fixed(known)
+    }
+
     /// Where the recovery points lie: the option, else the configuration, else `/var/recovery` below the root.
     func directory(_ settings: Settings) -> FilePath {
         if let dir { return FilePath(dir) }
@@ -57,7 +66,9 @@ struct CommonOptions: ParsableArguments {
         let limit = 1 << 20
         if let config {
             let path = FilePath(config)
-            let file = try RootDirectory(path: path.removingLastComponent().isEmpty ? "." : path.removingLastComponent())
+            let file = try RootDirectory(
+                path: path.removingLastComponent().isEmpty ? "." : path.removingLastComponent()
+            )
             let bytes = try file.readFile(FilePath(path.lastComponent?.string ?? ""), limitBytes: limit)
             try settings.apply(String(decoding: bytes, as: UTF8.self), file: config)
             return settings
@@ -85,9 +96,12 @@ enum ProfileOption: String, ExpressibleByArgument, CaseIterable {
     case auto, openshift, kubeadm, plain
 }
 
-extension Duration: @retroactive ExpressibleByArgument {
-    /// `90s`, `8min`, `1.5h`.
-    public init?(argument: String) {
-        self.init(operatorText: argument)
+/// A duration as an operator types it: `90s`, `8min`, `1.5h`.
+struct DurationOption: ExpressibleByArgument {
+    var duration: Duration
+
+    init?(argument: String) {
+        guard let duration = Duration(operatorText: argument) else { return nil }
+        self.duration = duration
     }
 }

@@ -18,7 +18,7 @@ struct DifferenceLines {
     }
 
     /// One difference as a line: `M etc/hosts (content, time)`, or as a JSON object.
-    mutating func print(_ component: String, _ difference: Difference) throws {
+    mutating func print(_ component: String, _ difference: TreeDifference) throws {
         count += 1
         let path = "\(difference.path)"
         switch difference.change {
@@ -33,7 +33,9 @@ struct DifferenceLines {
         if count == 0, !asJSON, !isQuiet { Streams.printResult("Nothing has changed.") }
     }
 
-    private func print(_ component: String, _ sign: String, _ change: String, _ path: String, _ aspects: [String]) throws {
+    private func print(_ component: String, _ sign: String, _ change: String, _ path: String, _ aspects: [String])
+        throws
+    {
         if asJSON {
             let line = Line(component: component, path: path, change: change, aspects: aspects)
             Streams.printResult(try JSONText.line(line))

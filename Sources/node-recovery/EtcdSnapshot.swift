@@ -50,7 +50,7 @@ extension EtcdSnapshot {
         var key: String?
 
         @Option(help: ArgumentHelp("Give up after this long: 90s, 8min, 1h.", valueName: "duration"))
-        var timeout: Duration?
+        var timeout: DurationOption?
 
         @Flag(help: "Print the snapshot's status as JSON.")
         var json = false
@@ -60,7 +60,7 @@ extension EtcdSnapshot {
 
         func run() async throws {
             let cancellation = Cancellation()
-            SignalWatch.start(cancellation, limit: timeout)
+            SignalWatch.start(cancellation, limit: timeout?.duration)
             let endpoint = try member()
             let status = try EtcdService(cancellation: cancellation).save(from: endpoint, to: FilePath(file))
             Streams.printResult(SnapshotStatusView(status).text(asJSON: json))

@@ -3,6 +3,7 @@ import Backup
 import Configuration
 import Files
 import Glibc
+import Logging
 import NodeInterface
 import RecoveryPoints
 import Reporting
@@ -67,7 +68,7 @@ extension NodeBackup {
         var keep: Int?
 
         @Option(help: ArgumentHelp("Give up after this long: 90s, 8min, 1h.", valueName: "duration"))
-        var timeout: Duration?
+        var timeout: DurationOption?
 
         @Option(help: ArgumentHelp("Take only this component; may be repeated.", valueName: "name"))
         var component: [String] = []
@@ -119,7 +120,7 @@ extension NodeBackup {
 
         func run() async throws {
             let settings = try common.settings()
-            let session = try Session(common, settings: settings, limit: timeout ?? settings.timeout)
+            let session = try Session(common, settings: settings, limit: timeout?.duration ?? settings.timeout)
             let request = try request(settings)
             let run = BackupRun(request, on: session.node, meter: session.meter)
             if dryRun {
@@ -265,13 +266,13 @@ extension NodeBackup {
             let jobs = jobs ?? settings.jobs ?? Session.processors
             let verifier = PointVerifier(node: session.node, jobs: jobs, meter: session.meter)
             let reports = try await session.showingProgress {
-                try (all ? store.all() : [store.chosenEntry(point)]).map { entry in
+                try (all ? store.all() : [store.chosenEntry(point)]).map { entry -> VerificationReport in
                     switch entry.point {
                     case .failure(let error):
                         return VerificationReport(generation: entry.generation, unreadable: error.summary)
                     case .success(let point):
                         let results = try verifier.verify(point)
-                        do {
+                        do throws(StoreError) {
                             try point.record(results)
                         } catch {
                             session.node.log.warning("\(error.summary), continuing without the record")
@@ -321,7 +322,7 @@ extension NodeBackup {
                 try store.chosen(point),
                 components: component.isEmpty ? nil : component
             ) { name, difference in
-                lines.print(name, difference)
+                try lines.print(name, difference)
             }
             lines.finish(isQuiet: common.quiet)
         }

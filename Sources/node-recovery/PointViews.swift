@@ -1,6 +1,7 @@
 import Backup
 import RecoveryPoints
 import Reporting
+import SystemPackage
 
 /// A recovery point in `node-backup list`.
 struct PointListing: Encodable {
@@ -246,7 +247,13 @@ extension BackupForecast {
                 + (neededBytes > freeBytes ? ", NOT ENOUGH" : ""),
             "",
         ]
-        var table = TextTable(("COMPONENT", .left), ("ACTION", .left), ("FILES", .right), ("SOURCE", .right), ("NOTES", .left))
+        var table = TextTable(
+            ("COMPONENT", .left),
+            ("ACTION", .left),
+            ("FILES", .right),
+            ("SOURCE", .right),
+            ("NOTES", .left)
+        )
         for component in components {
             let isSkipped = component.action == "skip"
             table.add(

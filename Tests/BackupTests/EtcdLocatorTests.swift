@@ -1,9 +1,10 @@
-@testable import Backup
 import Files
 import NodeInterface
 import SystemPackage
 import TestSupport
 import Testing
+
+@testable import Backup
 
 @Suite("Finding etcd") struct EtcdLocatorTests {
     private let directory: TemporaryDirectory
@@ -156,7 +157,10 @@ import Testing
 
     @Test(
         "refuses what is no client URL",
-        arguments: ["", "127.0.0.1:2379", "ftp://x:1", "https://", "https://x:0", "https://x:99999", "https://[::1", "https://a/b:1"]
+        arguments: [
+            "", "127.0.0.1:2379", "ftp://x:1", "https://", "https://x:0", "https://x:99999", "https://[::1",
+            "https://a/b:1",
+        ]
     )
     func badURLs(_ text: String) {
         #expect(ClientURL(text) == nil)

@@ -23,7 +23,7 @@ import Testing
 
     @Test("orders like its components, one by one", arguments: 1...4 as ClosedRange<UInt64>)
     func order(seed: UInt64) throws {
-        var random = Seeded(state: seed)
+        var random = SeededGenerator(seed: seed)
         let bytes: [UInt8] = [0x01, 0x2D, 0x2E, 0x30, 0x61, 0x62, 0xFF]
         let paths = (0..<200).map { _ in
             (0..<Int.random(in: 0...4, using: &random)).reduce(TreePath.root) { path, _ in

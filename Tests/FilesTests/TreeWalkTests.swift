@@ -78,7 +78,7 @@ import Testing
 
     @Test("goes in the order of tree paths", arguments: 1...6 as ClosedRange<UInt64>)
     func order(seed: UInt64) throws {
-        var random = Seeded(state: seed)
+        var random = SeededGenerator(seed: seed)
         let alphabet = [".", "-", "a", "b", "A", "0", "é", " ", "~"]
         var directories = ["."]
         var lines = ""

@@ -8,8 +8,18 @@ import Testing
         var component = ComponentEntry(
             name: "etc",
             files: [
-                StoredFile(name: "etc.tar.zst", role: .archive, sizeBytes: 10, sha256: String(repeating: "ab", count: 32)),
-                StoredFile(name: "etc.files.zst", role: .index, sizeBytes: 3, sha256: String(repeating: "0", count: 64)),
+                StoredFile(
+                    name: "etc.tar.zst",
+                    role: .archive,
+                    sizeBytes: 10,
+                    sha256: String(repeating: "ab", count: 32)
+                ),
+                StoredFile(
+                    name: "etc.files.zst",
+                    role: .index,
+                    sizeBytes: 3,
+                    sha256: String(repeating: "0", count: 64)
+                ),
             ],
             sourceFiles: 2,
             sourceBytes: 20
@@ -64,7 +74,10 @@ import Testing
             ("\"size_bytes\" : 10", "\"size_bytes\" : -1", "the size or digest of 'etc.tar.zst' is not one"),
             ("abababab", "abababax", "the size or digest of 'etc.tar.zst' is not one"),
             ("\"source_bytes\" : 20", "\"source_bytes\" : -20", "component 'etc' has a negative size"),
-            ("\"role\" : \"archive\"", "\"role\" : \"poem\"", "'components[0].files[0].role' has a value that is not known"),
+            (
+                "\"role\" : \"archive\"", "\"role\" : \"poem\"",
+                "'components[0].files[0].role' has a value that is not known"
+            ),
             ("\"profile\" : \"kubeadm\",", "", "it has no 'profile'"),
             ("\"profile\" : \"kubeadm\"", "\"profile\" : 3", "'profile' is not of the right kind"),
         ]

@@ -98,7 +98,9 @@ import Testing
         #expect(try !store.point(1).isVerified)
     }
 
-    @Test("keeps what an earlier verification said of other components, and believes the later one") func records() throws {
+    @Test("keeps what an earlier verification said of other components, and believes the later one") func records()
+        throws
+    {
         let point = try commit()
         try point.record(["etc": .init(verifiedAt: "2026-11-22T00:00:00Z", faults: ["etc/hosts differs"])])
         #expect(!point.isVerified)

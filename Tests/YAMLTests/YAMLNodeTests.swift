@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import YAML
 
@@ -152,7 +153,7 @@ import YAML
 
     @Test("that was damaged anywhere is read or refused, never worse", arguments: 0..<20)
     func mutations(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let original = Array(Self.pod.utf8)
         for _ in 0..<100 {
             var text = original
@@ -183,18 +184,5 @@ import YAML
         case .sequence(let items): items.reduce(1) { $0 + size(of: $1) }
         case .mapping(let entries): entries.reduce(1) { $0 + size(of: $1.value) }
         }
-    }
-}
-
-/// A generator whose numbers follow from its seed.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

@@ -1,0 +1,300 @@
+internal import Files
+internal import Glibc
+internal import Reporting
+internal import SystemPackage
+
+/// One run of ``TreeArchiver/write(_:name:into:options:cancellation:progress:)``.
+final class ArchiveRun {
+    /// Files up to this size are read into a buffer before their entry is begun.
+    static let largestBufferedFile = 1 << 20
+    /// How often a file is read at most.
+    static let attempts = 3
+    /// Read in pieces that stay in the processor's cache until they are hashed.
+    private static let pieceSize = 256 << 10
+    private static let zeros = [UInt8](repeating: 0, count: pieceSize)
+
+    private let tar: TarWriter
+    private let index: ArchiveIndexWriter
+    private let skipsUnreadable: Bool
+    private let cancellation: Cancellation
+    private let progress: (_ files: Int, _ bytes: Int64) -> Void
+    /// One byte more than the largest file that is read into it, to see that it has grown.
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: largestBufferedFile + 1, alignment: 64)
+    private var hasher = SHA256Hasher()
+    private var links = LinkNames()
+    private var summary: TreeArchiveSummary
+
+    init(
+        tar: TarWriter,
+        index: ArchiveIndexWriter,
+        skipsUnreadable: Bool,
+        cancellation: Cancellation,
+        progress: @escaping (_ files: Int, _ bytes: Int64) -> Void
+    ) {
+        self.tar = tar
+        self.index = index
+        self.skipsUnreadable = skipsUnreadable
+        self.cancellation = cancellation
+        self.progress = progress
+        let nothing = FrameTotals(contentBytes: 0, fileBytes: 0, fileDigest: hasher.finish())
+        summary = TreeArchiveSummary(archive: nothing, index: nothing)
+    }
+
+    deinit {
+        buffer.deallocate()
+    }
+
+    func run(_ selection: TreeSelection) throws -> TreeArchiveSummary {
+        var walk = selection.walk()
+        while let event = try walk.next() {
+            try cancellation.check()
+            switch event {
+            case .file(let record):
+                try add(links.resolve(record), walk)
+                progress(summary.files, summary.sourceBytes)
+            case .leftOut(let file) where file.reason == .vanished:
+                summary.vanished.append(file.path)
+            case .leftOut(let file):
+                summary.leftOut.append(file)
+            case .unreadable(let path, let error):
+                try skip(path, error)
+            }
+        }
+        summary.archive = try tar.finish()
+        summary.index = try index.finish()
+        return summary
+    }
+
+    private func add(_ record: FileRecord, _ walk: borrowing TreeWalk) throws {
+        do {
+            if record.kind == .regular, record.hardLink == nil {
+                try addContent(record, walk)
+            } else {
+                let now = FileTime.now
+                var record = record
+                try walk.readDetails(&record)
+                // All names of a file share its attributes: they come with the first one.
+                if record.hardLink != nil { record.attributes = [] }
+                try tar.begin(record)
+                try tar.end()
+                try finish(record, readAt: now)
+            }
+        } catch let error as FilesError {
+            links.lost(record.path)
+            if error.errno == .noSuchFileOrDirectory || error.errno == .staleNFSFileHandle {
+                summary.vanished.append(record.path)
+            } else {
+                try skip(record.path, error)
+            }
+        }
+    }
+
+    private func skip(_ path: TreePath, _ error: FilesError) throws {
+        guard skipsUnreadable else { throw error }
+        summary.unreadable.append(UnreadableFile(path: path, error: error))
+    }
+
+    private func finish(_ record: FileRecord, readAt moment: FileTime) throws {
+        var record = record
+        if let hint = record.hint, !hint.isTrustworthy(readAt: moment) { record.hint = nil }
+        try index.add(record)
+        summary.files += 1
+        if record.hardLink == nil { summary.sourceBytes += record.size }
+    }
+
+    // MARK: Content
+
+    private func addContent(_ record: FileRecord, _ walk: borrowing TreeWalk) throws {
+        let file = try walk.openContent()
+        var record = record
+        var before = walk.stat
+        for attempt in 1...Self.attempts {
+            let moment = FileTime.now
+            try walk.readDetails(&record)
+            let extents =
+                before.mayHaveHoles
+                ? try DataExtents.find(in: file.descriptor, size: before.size, path: "\(record.path)") : nil
+            let source = Source(file: file.descriptor, stat: before, isLastAttempt: attempt == Self.attempts)
+            let isWritten =
+                if extents == nil, before.size <= Self.largestBufferedFile {
+                    try addBuffered(&record, source)
+                } else {
+                    try addStreamed(&record, source, extents)
+                }
+            if isWritten {
+                try finish(record, readAt: moment)
+                return
+            }
+            before = try FileStat(of: file.descriptor, path: "\(record.path)")
+            record = before.record(path: record.path)
+        }
+    }
+
+    /// A file that is open, and how one attempt to read it is to end.
+    private struct Source {
+        let file: FileDescriptor
+        let stat: FileStat
+        let isLastAttempt: Bool
+    }
+
+    /// Reads a small file as a whole, then writes its entry.
+    /// - Returns: Whether it was written; `false` when it changed and there are attempts left.
+    private func addBuffered(_ record: inout FileRecord, _ source: Source) throws -> Bool {
+        var count = 0
+        let wanted = Int(source.stat.size) + 1
+        while count < wanted {
+            let space = UnsafeMutableRawBufferPointer(rebasing: buffer[count..<wanted])
+            let got = try read(source.file, into: space, at: Int64(count), record.path)
+            if got == 0 { break }
+            count += got
+        }
+        if try count != Int(source.stat.size) || !isUnchanged(source, record.path) {
+            guard source.isLastAttempt else { return false }
+            noteChanging(&record)
+        }
+        let content = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+        hasher.update(content)
+        record.digest = hasher.finish()
+        record.size = Int64(count)
+        try tar.begin(record)
+        try tar.write(content)
+        try tar.end()
+        return true
+    }
+
+    /// Reads a large or sparse file into its entry, piece by piece.
+    /// - Returns: As above; when it is not written, the archive is as before.
+    private func addStreamed(_ record: inout FileRecord, _ source: Source, _ extents: [DataExtent]?) throws -> Bool {
+        try tar.mark()
+        do {
+            try tar.begin(record, extents: extents)
+            let isWhole = try copy(extents ?? [DataExtent(offset: 0, length: record.size)], source, record)
+            let digest = hasher.finish()
+            if try !isWhole || !isUnchanged(source, record.path) {
+                guard source.isLastAttempt else {
+                    try tar.rewind()
+                    return false
+                }
+                noteChanging(&record)
+            }
+            record.digest = digest
+            try tar.end()
+            return true
+        } catch let error as FilesError {
+            _ = hasher.finish()
+            try tar.rewind()
+            throw error
+        }
+    }
+
+    /// Copies stretches of a file into the archive and hashes the whole file, holes as zeros.
+    ///
+    /// What is missing because the file was cut short meanwhile is stored and hashed as zeros too.
+    /// - Returns: Whether nothing was missing.
+    private func copy(_ extents: [DataExtent], _ source: Source, _ record: FileRecord) throws -> Bool {
+        var position: Int64 = 0
+        var isWhole = true
+        for extent in extents {
+            hashZeros(extent.offset - position)
+            position = extent.offset
+            let end = extent.offset + extent.length
+            while position < end {
+                try cancellation.check()
+                let offset = position
+                let count = try tar.fill { space in
+                    let limit = min(space.count, Self.pieceSize, Int(clamping: end - offset))
+                    let piece = UnsafeMutableRawBufferPointer(rebasing: space[..<limit])
+                    var got = try read(source.file, into: piece, at: offset, record.path)
+                    if got == 0 {
+                        isWhole = false
+                        piece.initializeMemory(as: UInt8.self, repeating: 0)
+                        got = limit
+                    }
+                    hasher.update(UnsafeRawBufferPointer(rebasing: piece[..<got]))
+                    return got
+                }
+                position += Int64(count)
+                progress(summary.files, summary.sourceBytes + position)
+            }
+        }
+        hashZeros(record.size - position)
+        return isWhole
+    }
+
+    private func hashZeros(_ count: Int64) {
+        var left = count
+        Self.zeros.withUnsafeBytes { zeros in
+            while left > 0 {
+                let count = Int(min(left, Int64(zeros.count)))
+                hasher.update(UnsafeRawBufferPointer(rebasing: zeros[..<count]))
+                left -= Int64(count)
+            }
+        }
+    }
+
+    private func isUnchanged(_ source: Source, _ path: TreePath) throws(FilesError) -> Bool {
+        source.stat.isUnchanged(in: try FileStat(of: source.file, path: "\(path)"))
+    }
+
+    private func noteChanging(_ record: inout FileRecord) {
+        record.hint = nil
+        summary.changed.append(record.path)
+    }
+
+    private func read(
+        _ file: FileDescriptor,
+        into space: UnsafeMutableRawBufferPointer,
+        at offset: Int64,
+        _ path: TreePath
+    ) throws(FilesError) -> Int {
+        while true {
+            let count = pread(file.rawValue, space.baseAddress, space.count, Int(offset))
+            if count >= 0 { return count }
+            if errno != EINTR { throw .last("read", "\(path)") }
+        }
+    }
+}
+
+/// The first names of files with several, when the first one did not make it into the archive: the next one takes
+/// its place.
+private struct LinkNames {
+    private var lostNames: Set<TreePath> = []
+    private var replacements: [TreePath: TreePath] = [:]
+
+    /// The file of this name is not in the archive.
+    mutating func lost(_ path: TreePath) {
+        lostNames.insert(path)
+        for (first, replacement) in replacements where replacement == path { replacements[first] = nil }
+    }
+
+    /// The record with a first name that is in the archive; it becomes the first name itself when there is none.
+    mutating func resolve(_ record: FileRecord) -> FileRecord {
+        guard let first = record.hardLink, lostNames.contains(first) else { return record }
+        var record = record
+        record.hardLink = replacements[first]
+        if record.hardLink == nil { replacements[first] = record.path }
+        return record
+    }
+}
+
+extension FileTime {
+    /// The moment, by the clock that the kernel takes file times from.
+    static var now: FileTime {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return FileTime(seconds: Int64(time.tv_sec), nanoseconds: Int32(time.tv_nsec))
+    }
+}
+
+extension ChangeHint {
+    /// Whether a file that was read at `moment` cannot have been written to later with the same change time.
+    func isTrustworthy(readAt moment: FileTime) -> Bool {
+        let seconds = moment.seconds.subtractingReportingOverflow(changeTime.seconds)
+        guard !seconds.overflow, seconds.partialValue >= 0 else { return false }
+        // Above an hour the product below could overflow, and there is nothing left to decide.
+        if seconds.partialValue > 3600 { return true }
+        let elapsed =
+            seconds.partialValue * 1_000_000_000 + Int64(moment.nanoseconds) - Int64(changeTime.nanoseconds)
+        return elapsed >= Self.racyIntervalNanoseconds
+    }
+}

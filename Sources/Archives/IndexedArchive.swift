@@ -1,0 +1,91 @@
+internal import Files
+internal import Reporting
+internal import SystemPackage
+
+/// An archive and its index, read side by side: each file of the one must be the next line of the other.
+final class IndexedArchive {
+    private let archiveFrames: FrameReader
+    private let indexFrames: FrameReader
+    private let tar: TarReader
+    private let index: ArchiveIndexReader
+    private var hasher = SHA256Hasher()
+
+    private static let zeros = [UInt8](repeating: 0, count: 64 << 10)
+
+    init(archive: FilePath, index: FilePath, jobs: Int, cancellation: Cancellation) throws {
+        archiveFrames = try FrameReader(path: archive, jobs: jobs, cancellation: cancellation)
+        indexFrames = try FrameReader(path: index, jobs: 1, cancellation: cancellation)
+        tar = try TarReader(from: archiveFrames)
+        self.index = ArchiveIndexReader(from: indexFrames)
+    }
+
+    /// What was read of the two files; `nil` until ``next()`` has returned `nil`.
+    var totals: (archive: FrameTotals, index: FrameTotals)? {
+        guard let archive = archiveFrames.totals, let index = indexFrames.totals else { return nil }
+        return (archive, index)
+    }
+
+    /// The next file, as its index line describes it, and where it has data; `nil` after the last one.
+    /// - Throws: ``ArchiveError`` when the two do not agree.
+    func next() throws -> (record: FileRecord, extents: [DataExtent])? {
+        let entry = try tar.next()
+        let line = try index.next()
+        guard let entry else {
+            guard let line else { return nil }
+            throw fault("find", line.path, "the index has it, the archive does not")
+        }
+        guard let line else {
+            throw fault("find the index line of", entry.record.path, "the archive has it, the index does not")
+        }
+        guard entry.record.path == line.path else {
+            throw fault("find", min(entry.record.path, line.path), "the archive and its index do not agree about it")
+        }
+        var described = line
+        described.digest = nil
+        let aspects =
+            line.hardLink != nil || entry.record.hardLink != nil
+            ? FileAspect.metadataDifferences(described, entry.record)
+            : FileAspect.differences(described, entry.record)
+        if !aspects.isEmpty {
+            let names = aspects.map(\.description).joined(separator: ", ")
+            throw fault("verify", line.path, "it differs from its index line: \(names)")
+        }
+        return (line, entry.extents)
+    }
+
+    /// Reads the content of a regular file and compares it with its digest, holes as zeros.
+    func readContent(
+        of record: FileRecord,
+        _ body: (_ offset: Int64, _ bytes: UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        var position: Int64 = 0
+        try tar.readContent { offset, bytes in
+            guard offset >= position, offset <= record.size - Int64(bytes.count) else {
+                throw fault("read", record.path, "its pieces are not in order")
+            }
+            hashZeros(offset - position)
+            hasher.update(bytes)
+            position = offset + Int64(bytes.count)
+            try body(offset, bytes)
+        }
+        hashZeros(record.size - position)
+        guard hasher.finish() == record.digest else {
+            throw fault("verify", record.path, "its content does not have the SHA-256 of its index line")
+        }
+    }
+
+    private func hashZeros(_ count: Int64) {
+        var left = count
+        Self.zeros.withUnsafeBytes { zeros in
+            while left > 0 {
+                let count = Int(min(left, Int64(zeros.count)))
+                hasher.update(UnsafeRawBufferPointer(rebasing: zeros[..<count]))
+                left -= Int64(count)
+            }
+        }
+    }
+
+    private func fault(_ operation: String, _ path: TreePath, _ reason: String) -> ArchiveError {
+        ArchiveError(operation, entry: path.bytes, in: archiveFrames.path, .damaged(reason))
+    }
+}

@@ -1,0 +1,329 @@
+import Files
+import NodeInterface
+import RecoveryPoints
+import Reporting
+import Synchronization
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import Backup
+
+@Suite("A backup") struct BackupRunTests {
+    private let directory: TemporaryDirectory
+    private let meter = ProgressMeter()
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        try Shell.output(
+            """
+            set -e
+            cd '\(directory.path)'
+            mkdir -p node/etc/kubernetes/manifests node/usr/local/bin node/var/lib/kubelet/pki node/opt/site recovery
+            mkdir -p node/etc/machine-config-daemon
+            echo node-7 > node/etc/hostname
+            echo 0123456789abcdef0123456789abcdef > node/etc/machine-id
+            echo '127.0.0.1 localhost' > node/etc/hosts
+            echo tool > node/usr/local/bin/tool
+            echo key > node/var/lib/kubelet/pki/kubelet.key
+            echo site > node/opt/site/agent.conf
+            echo '{"spec":{"config":{"storage":{"files":[{"path":"/opt/site/agent.conf"},{"path":"/etc/hosts"},\
+            {"path":"/opt/site/gone.conf"}]}}}}' > node/etc/machine-config-daemon/currentconfig
+            """
+        )
+    }
+
+    private var root: FilePath { directory / "node" }
+    private var recovery: FilePath { directory / "recovery" }
+
+    private func request() -> BackupRequest {
+        var request = BackupRequest(directory: recovery, jobs: 2, toolVersion: "node-recovery test")
+        request.allowsRootFileSystem = true
+        request.profile = .fixed(.plain)
+        return request
+    }
+
+    /// An etcd member whose snapshot is `content`, found good by the inspection.
+    private func etcd(_ content: [UInt8] = Array(repeating: 7, count: 100_000)) -> ScriptedEtcd {
+        var etcd = ScriptedEtcd()
+        etcd.status = { _ in
+            EtcdMemberStatus(
+                serverVersion: "3.5.1",
+                clusterID: 0xCAFE,
+                memberID: 0xBEEF,
+                revision: 12,
+                databaseSizeBytes: Int64(content.count),
+                databaseInUseBytes: 10,
+                alarms: [],
+                errors: []
+            )
+        }
+        etcd.snapshot = { _, sink in try content.withUnsafeBytes { try sink($0) } }
+        etcd.inspect = { _ in SnapshotReport(faults: [], status: Self.contents) }
+        return etcd
+    }
+
+    private static let contents = SnapshotStatus(
+        hash: 1,
+        revision: 12,
+        totalKeys: 3,
+        totalPairs: 9,
+        totalSizeBytes: 99_968,
+        version: "",
+        currentRevision: 12,
+        alarms: []
+    )
+
+    private func withEtcd(_ request: BackupRequest) -> BackupRequest {
+        var request = request
+        request.etcd.endpoint = "http://127.0.0.1:2379"
+        return request
+    }
+
+    private func status() throws -> RunStatus {
+        let text = try Shell.output("cat '\(recovery)/status.json'")
+        return try RunStatus.decode(Array(text.utf8), file: "status.json")
+    }
+
+    private func create(_ request: BackupRequest, _ node: Node) async throws -> RecoveryPoint {
+        try await BackupRun(request, on: node, meter: meter).create().point
+    }
+
+    @Test("holds every component that the node has, and says why it has no others") func components() async throws {
+        var deployments = ScriptedDeployments()
+        let booted = Deployment(
+            osName: "os",
+            checksum: String(repeating: "a", count: 64),
+            serial: 1,
+            origin: nil,
+            version: "1.0",
+            kernelArguments: ["ro"],
+            isBooted: true,
+            isPinned: false,
+            isStaged: false
+        )
+        let pins = Mutex<[Deployment]>([])
+        deployments.present = [booted]
+        deployments.pinning = { deployment in pins.withLock { $0.append(deployment) } }
+        let node = FakeNode.make(root: root, etcd: etcd(), deployments: deployments)
+        let point = try await create(withEtcd(request()), node)
+        #expect(
+            point.manifest.components.map(\.name)
+                == ["etcd", "etc", "usr-local", "kubelet", "machine-config", "deployment"]
+        )
+        #expect(point.manifest.skipped.map(\.name) == ["static-pods", "images"])
+        #expect(point.manifest.node == NodeIdentity(name: "node-7", machineID: "0123456789abcdef0123456789abcdef"))
+        #expect(point.manifest.deployment == "\(booted.checksum).1")
+        #expect(point.manifest.etcd?.clusterID == "cafe")
+        #expect(pins.withLock { $0 } == [booted])
+        #expect(
+            point.manifest.component("machine-config")?.leftOut == [
+                PathNote(path: "opt/site/gone.conf", reason: "missing")
+            ]
+        )
+        #expect(point.isVerified)
+        #expect(try status().state == .succeeded)
+        #expect(try status().generation == 1)
+        let listed = try Shell.output("tar --zstd -tf '\(point.directory)/machine-config.tar.zst' 2>/dev/null")
+        #expect(listed == "opt/site/agent.conf\n")
+    }
+
+    @Test("shares what has not changed with the one before, by inode, and writes what has") func sharing() async throws
+    {
+        let node = FakeNode.make(root: root)
+        // What was touched within a second of being read has no hint and is compared by content.
+        let first = try await create(request(), node)
+        try Shell.output("echo more >> '\(root)/etc/hosts'")
+        let second = try await create(request(), node)
+        #expect(second.manifest.component("etc")?.sharedWith == nil)
+        #expect(second.manifest.component("usr-local")?.sharedWith == 1)
+        #expect(second.manifest.component("kubelet")?.sharedWith == 1)
+        let inodes = try Shell.output(
+            "stat -c %i '\(first.directory)/usr-local.tar.zst' '\(second.directory)/usr-local.tar.zst' | sort -u | wc -l"
+        )
+        #expect(inodes == "1\n")
+        let third = try await create(request(), node)
+        #expect(third.manifest.component("etc")?.sharedWith == 2)
+        #expect(third.manifest.component("usr-local")?.sharedWith == 1)
+        #expect(third.isVerified)
+        // The first went by retention; what the third shares with it is still whole.
+        #expect(try RecoveryStore(path: recovery).generations() == [2, 3])
+        let results = try PointVerifier(node: node, jobs: 2).verify(third)
+        #expect(results.values.allSatisfy(\.faults.isEmpty))
+    }
+
+    @Test("leaves nothing and the earlier ones as they were when etcd goes away half way") func etcdFails() async throws
+    {
+        struct Gone: OperatorError {
+            var summary: String { "etcd went away" }
+            var exitStatus: ExitStatus { .unavailable }
+        }
+        let good = try await create(request(), FakeNode.make(root: root))
+        let before = try Shell.output("cd '\(recovery)/points' && find . -type f | sort | xargs sha256sum")
+        var failing = etcd()
+        failing.snapshot = { _, sink in
+            try [UInt8](repeating: 1, count: 5000).withUnsafeBytes { try sink($0) }
+            throw Gone()
+        }
+        await #expect {
+            try await create(withEtcd(request()), FakeNode.make(root: root, etcd: failing))
+        } throws: { error in
+            "\(error)" == "etcd went away" && (error as? BackupError)?.exitStatus == .unavailable
+        }
+        #expect(try Shell.output("cd '\(recovery)/points' && find . -type f | sort | xargs sha256sum") == before)
+        #expect(try Shell.output("ls '\(recovery)/points'") == "1\n")
+        #expect(try status().state == .unrecoverableError)
+        #expect(try status().error?.exitStatus == 69)
+        #expect(good.generation == 1)
+    }
+
+    @Test("refuses a snapshot in which the inspection finds a fault") func damagedSnapshot() async throws {
+        var damaged = etcd()
+        damaged.inspect = { _ in SnapshotReport(faults: ["page 7 says it is page 9"], status: nil) }
+        await #expect {
+            try await create(withEtcd(request()), FakeNode.make(root: root, etcd: damaged))
+        } throws: { error in
+            "\(error)".contains("page 7 says it is page 9") && (error as? BackupError)?.exitStatus == .dataError
+        }
+        #expect(try Shell.output("ls '\(recovery)/points'").isEmpty)
+    }
+
+    @Test(
+        "ends with the state that TALM's hub knows when it is stopped",
+        arguments: [Cancellation.Reason.signal(15), .deadline(.seconds(480))]
+    )
+    func stopped(_ reason: Cancellation.Reason) async throws {
+        let cancellation = Cancellation()
+        var stopping = etcd()
+        stopping.snapshot = { _, sink in
+            try [UInt8](repeating: 1, count: 5000).withUnsafeBytes { try sink($0) }
+            cancellation.cancel(reason)
+            throw Stopped(reason: reason)
+        }
+        let node = FakeNode.make(root: root, etcd: stopping, cancellation: cancellation)
+        await #expect {
+            try await create(withEtcd(request()), node)
+        } throws: { error in
+            (error as? BackupError)?.exitStatus == .tempFail
+        }
+        #expect(try status().state == .backupTimeout)
+        #expect(try Shell.output("ls '\(recovery)/points'").isEmpty)
+    }
+
+    @Test("removes what a run that was cut has left, and takes its number again") func leftovers() async throws {
+        try Shell.output(
+            "mkdir -p '\(recovery)/points/1.partial' && echo x > '\(recovery)/points/1.partial/etc.tar.zst'"
+        )
+        let log = LogRecorder()
+        let point = try await create(request(), FakeNode.make(root: root, log: log))
+        #expect(point.generation == 1)
+        #expect(log.lines.contains("notice: Removed '1.partial', which a run that was cut has left"))
+    }
+
+    @Test("goes on beside a damaged older one, and leaves it as it is") func damagedOlder() async throws {
+        _ = try await create(request(), FakeNode.make(root: root))
+        try Shell.output("echo broken > '\(recovery)/points/1/manifest.json'")
+        let log = LogRecorder()
+        let point = try await create(request(), FakeNode.make(root: root, log: log))
+        #expect(point.generation == 2)
+        #expect(log.lines.contains { $0.hasPrefix("warning: recovery point 1 cannot be read: ") })
+        #expect(try RecoveryStore(path: recovery).generations() == [1, 2])
+    }
+
+    @Test("is not taken where there is no space, and says how much is missing") func noSpace() async throws {
+        try Shell.output("mount -t tmpfs -o size=4m tmpfs '\(recovery)'")
+        defer { _ = try? Shell.run("umount '\(recovery)'") }
+        await #expect {
+            try await create(request(), FakeNode.make(root: root))
+        } throws: { error in
+            guard case BackupError.noSpace(_, let needed, let free) = error else { return false }
+            return needed > free && (error as? BackupError)?.exitStatus == .cantCreate
+        }
+    }
+
+    @Test("is not taken on the root file system unless the operator insists") func rootFileSystem() async throws {
+        var request = request()
+        request.allowsRootFileSystem = false
+        await #expect {
+            try await create(request, FakeNode.make(root: root))
+        } throws: { error in
+            "\(error)".contains("is not a file system of its own") && (error as? BackupError)?.exitStatus == .cantCreate
+        }
+        try Shell.output("mount -t tmpfs -o size=200m tmpfs '\(recovery)'")
+        defer { _ = try? Shell.run("umount '\(recovery)'") }
+        #expect(try await create(request, FakeNode.make(root: root)).generation == 1)
+    }
+
+    @Test("tells the second run at once who holds the lock, and leaves the first one's status alone")
+    func lock() async throws {
+        let store = try RecoveryStore(path: recovery)
+        let lock = try store.lock(command: "node-backup create")
+        await #expect {
+            try await create(request(), FakeNode.make(root: root))
+        } throws: { error in
+            "\(error)".contains("node-backup create (process ") && (error as? BackupError)?.exitStatus == .tempFail
+        }
+        #expect(try Shell.run("ls '\(recovery)/status.json'").status != 0)
+        withExtendedLifetime(lock) {}
+    }
+
+    @Test("never takes its own directory into itself") func ownDirectory() async throws {
+        var request = request()
+        request.directory = root.appending("etc/recovery")
+        try Shell.output("mkdir '\(request.directory)'")
+        let point = try await create(request, FakeNode.make(root: root))
+        #expect(
+            point.manifest.component("etc")?.leftOut == [PathNote(path: "etc/recovery", reason: "recovery store")]
+        )
+    }
+
+    @Test("of named components takes these alone, and fails when one is not there") func named() async throws {
+        var request = request()
+        request.onlyComponents = ["usr-local"]
+        let point = try await create(request, FakeNode.make(root: root))
+        #expect(point.manifest.components.map(\.name) == ["usr-local"])
+        request.onlyComponents = ["deployment"]
+        await #expect {
+            try await create(request, FakeNode.make(root: root))
+        } throws: { error in
+            "\(error)" == "component 'deployment' cannot be taken: the node is not managed by ostree"
+        }
+        request.onlyComponents = ["etcetera"]
+        await #expect {
+            try await create(request, FakeNode.make(root: root))
+        } throws: { error in
+            (error as? BackupError)?.exitStatus == .usage
+        }
+    }
+
+    @Test("writes its last words where a container has a file for them, and nowhere else") func lastWords() async throws
+    {
+        var request = request()
+        request.terminationLog = directory / "termination-log"
+        _ = try await create(request, FakeNode.make(root: root))
+        #expect(try Shell.run("ls '\(directory / "termination-log")'").status != 0)
+        try Shell.output("touch '\(directory / "termination-log")'")
+        _ = try await create(request, FakeNode.make(root: root))
+        let line = try Shell.output("cat '\(directory / "termination-log")'")
+        #expect(try RunStatus.decode(Array(line.utf8), file: "log").state == .succeeded)
+        #expect(line.utf8.count <= 4096)
+    }
+
+    @Test("forecasts without changing anything") func forecast() async throws {
+        let run = BackupRun(withEtcd(request()), on: FakeNode.make(root: root, etcd: etcd()), meter: meter)
+        let forecast = try await run.forecast()
+        #expect(forecast.components.map(\.name) == BackupPlan.components.map(\.name))
+        #expect(
+            forecast.components.filter { $0.action == "skip" }.map(\.name) == ["static-pods", "deployment", "images"]
+        )
+        #expect(forecast.components[0].sources == ["http://127.0.0.1:2379"])
+        #expect(try Shell.output("ls -A '\(recovery)'").isEmpty)
+    }
+
+    @Test("has the components of the plan, by the names that are on disk in the field") func names() {
+        #expect(
+            BackupPlan.components.map(\.name)
+                == ["etcd", "static-pods", "etc", "usr-local", "kubelet", "machine-config", "deployment", "images"]
+        )
+    }
+}
