@@ -24,8 +24,10 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-func library(_ name: String, _ pkgConfig: String, apt: String) -> Target {
-    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
+// No pkg-config: it would put the system's library directory in front of the one with static libraries that
+// scripts/build names. Headers and libraries are in the compiler's default places; the module maps name the libraries.
+func library(_ name: String, apt: String) -> Target {
+    .systemLibrary(name: name, providers: [.apt([apt])])
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], fixtures: Bool = false) -> Target {
@@ -51,12 +53,12 @@ let package = Package(
     targets: [
         // Floor 0: C.
         .target(name: "CLinux"),
-        library("CArchive", "libarchive", apt: "libarchive-dev"),
-        library("CZstd", "libzstd", apt: "libzstd-dev"),
-        library("CSystemd", "libsystemd", apt: "libsystemd-dev"),
-        library("CHTTP2", "libnghttp2", apt: "libnghttp2-dev"),
-        library("CTLS", "openssl", apt: "libssl-dev"),
-        library("CYAML", "yaml-0.1", apt: "libyaml-dev"),
+        library("CArchive", apt: "libarchive-dev"),
+        library("CZstd", apt: "libzstd-dev"),
+        library("CSystemd", apt: "libsystemd-dev"),
+        library("CHTTP2", apt: "libnghttp2-dev"),
+        library("CTLS", apt: "libssl-dev"),
+        library("CYAML", apt: "libyaml-dev"),
 
         // Floor 1: say.
         module("Reporting", ["CLinux", logging, system]),

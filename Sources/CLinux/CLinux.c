@@ -7,11 +7,13 @@
 #include <linux/openat2.h>
 #include <sched.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 int CLinux_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
@@ -85,6 +87,18 @@ int CLinux_ofd_lock(int fd, int exclusive) {
 int CLinux_setns(int fd, int nstype) { return setns(fd, nstype); }
 
 int CLinux_unshare(int flags) { return unshare(flags); }
+
+void CLinux_wall_clock(int64_t *seconds, int32_t *nanoseconds) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    *seconds = now.tv_sec;
+    *nanoseconds = (int32_t)now.tv_nsec;
+}
+
+int CLinux_wait_for_signal(const sigset_t *set, int64_t nanoseconds) {
+    struct timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+    return sigtimedwait(set, NULL, &limit);
+}
 
 int CLinux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 

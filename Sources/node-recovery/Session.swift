@@ -1,3 +1,4 @@
+import CLinux
 import Configuration
 import ContainerRuntime
 import Etcd
@@ -94,9 +95,10 @@ struct Session {
     }
 
     private static func wallClock() -> FileTime {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return FileTime(seconds: Int64(time.tv_sec), nanoseconds: Int32(time.tv_nsec))
+        var seconds: Int64 = 0
+        var nanoseconds: Int32 = 0
+        CLinux_wall_clock(&seconds, &nanoseconds)
+        return FileTime(seconds: seconds, nanoseconds: nanoseconds)
     }
 
     /// The variables of this process; of two with one name the first counts, as for `getenv`.

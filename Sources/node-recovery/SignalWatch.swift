@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Reporting
 
@@ -50,11 +51,9 @@ enum SignalWatch {
                         cancellation.cancel(.deadline(limit))
                         break
                     }
-                    var time = timespec(
-                        tv_sec: Int(left.components.seconds),
-                        tv_nsec: Int(left.components.attoseconds / 1_000_000_000)
-                    )
-                    let number = sigtimedwait(&set, nil, &time)
+                    let (seconds, attoseconds) = left.components
+                    let nanoseconds = seconds &* 1_000_000_000 + attoseconds / 1_000_000_000
+                    let number = CLinux_wait_for_signal(&set, nanoseconds)
                     if number > 0 { cancellation.cancel(.signal(number)) }
                 }
             } else {

@@ -2,6 +2,7 @@
 // a call returns what the kernel returned, -1 with errno set. Every name has the prefix CLinux_.
 #pragma once
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -69,6 +70,12 @@ int CLinux_ofd_lock(int fd, int exclusive);
 // setns(2) and unshare(2); glibc hides them behind _GNU_SOURCE.
 int CLinux_setns(int fd, int nstype);
 int CLinux_unshare(int flags);
+
+// The wall clock. struct timespec belongs to another module in a program with Swift's runtime inside.
+void CLinux_wall_clock(int64_t *seconds, int32_t *nanoseconds);
+
+// sigtimedwait(2): the number of a signal of `set`, or -1 when none came within `nanoseconds`.
+int CLinux_wait_for_signal(const sigset_t *set, int64_t nanoseconds);
 
 // eventfd(2), which Swift's Glibc module leaves out: a counter at 0, close-on-exec, never blocking.
 int CLinux_eventfd(void);
