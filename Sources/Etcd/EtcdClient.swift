@@ -5,8 +5,8 @@ internal import SwiftProtobuf
 
 /// Calls a live etcd member: what it is, who belongs to it, its alarms, its hash.
 ///
-/// Every call makes a connection of its own. None needs a quorum or a leader, so the survivor of a broken cluster
-/// answers too.
+/// Every call makes a connection of its own. Except for ``alarms(of:limit:)`` none needs a quorum or a leader, so the
+/// survivor of a broken cluster answers too.
 public struct EtcdClient: Sendable {
     let cancellation: Cancellation
 
@@ -15,11 +15,12 @@ public struct EtcdClient: Sendable {
         self.cancellation = cancellation
     }
 
-    /// Asks the member what it is and how it feels (`Maintenance.Status` and `Maintenance.Alarm`), within `limit`.
+    /// Asks the member what it is and how it feels (`Maintenance.Status`), within `limit`.
+    ///
+    /// The alarms are those that the member names among its errors; asking for them with ``alarms(of:limit:)`` takes a
+    /// quorum.
     /// - Throws: ``EtcdError``, `Stopped`.
     public func status(of endpoint: EtcdEndpoint, limit: Duration) throws -> EtcdMemberStatus {
-        let clock = ContinuousClock()
-        let start = clock.now
         let client = RPCClient(endpoint.target, cancellation: cancellation)
         let status: PBStatusResponse = try call(
             client,
@@ -28,8 +29,6 @@ public struct EtcdClient: Sendable {
             PBStatusRequest(),
             limit: limit
         )
-        let rest = max(limit - (clock.now - start), .milliseconds(1))
-        let alarms = try alarms(client, endpoint, limit: rest)
         return EtcdMemberStatus(
             serverVersion: status.version,
             clusterID: status.header.clusterID,
@@ -37,8 +36,8 @@ public struct EtcdClient: Sendable {
             revision: status.header.revision,
             databaseSizeBytes: status.dbSize,
             databaseInUseBytes: status.dbSizeInUse,
-            alarms: alarms.map(\.name),
-            errors: status.errors
+            alarms: status.errors.compactMap(Self.alarm(in:)),
+            errors: status.errors.filter { Self.alarm(in: $0) == nil }
         )
     }
 
@@ -65,10 +64,23 @@ public struct EtcdClient: Sendable {
         }
     }
 
-    /// The alarms that are raised (`Maintenance.Alarm`, reading only).
+    /// The alarms that are raised (`Maintenance.Alarm`), by member.
+    ///
+    /// Although it only reads, etcd sends it through its log: without a quorum it does not answer.
     /// - Throws: ``EtcdError``, `Stopped`.
     public func alarms(of endpoint: EtcdEndpoint, limit: Duration) throws -> [EtcdAlarm] {
-        try alarms(RPCClient(endpoint.target, cancellation: cancellation), endpoint, limit: limit)
+        let client = RPCClient(endpoint.target, cancellation: cancellation)
+        let answer: PBAlarmResponse = try call(client, endpoint, "Maintenance/Alarm", PBAlarmRequest(), limit: limit)
+        return answer.alarms.map { alarm in
+            let name =
+                switch alarm.alarm {
+                case .none: "NONE"
+                case .nospace: "NOSPACE"
+                case .corrupt: "CORRUPT"
+                case .UNRECOGNIZED(let number): "alarm \(number)"
+                }
+            return EtcdAlarm(memberID: alarm.memberID, name: name)
+        }
     }
 
     /// A checksum over every key and value at a revision (`Maintenance.HashKV`).
@@ -84,24 +96,10 @@ public struct EtcdClient: Sendable {
         return EtcdHash(hash: answer.hash, compactRevision: answer.compactRevision)
     }
 
-    private func alarms(_ client: RPCClient, _ endpoint: EtcdEndpoint, limit: Duration) throws -> [EtcdAlarm] {
-        let answer: PBAlarmResponse = try call(
-            client,
-            endpoint,
-            "Maintenance/Alarm",
-            PBAlarmRequest(),
-            limit: limit
-        )
-        return answer.alarms.map { alarm in
-            let name =
-                switch alarm.alarm {
-                case .none: "NONE"
-                case .nospace: "NOSPACE"
-                case .corrupt: "CORRUPT"
-                case .UNRECOGNIZED(let number): "alarm \(number)"
-                }
-            return EtcdAlarm(memberID: alarm.memberID, name: name)
-        }
+    /// The name of the alarm that an error of the member stands for: `memberID:1 alarm:NOSPACE`.
+    private static func alarm(in error: String) -> String? {
+        guard error.hasPrefix("memberID:"), let key = error.firstRange(of: " alarm:") else { return nil }
+        return String(error[key.upperBound...].prefix { !$0.isWhitespace })
     }
 
     private func call<Answer: Message>(

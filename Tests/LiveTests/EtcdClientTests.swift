@@ -91,26 +91,38 @@ struct EtcdClientTests {
         #expect(try client.hashKV(of: restored.endpoint(), revision: 0, limit: .seconds(5)) == hash)
     }
 
-    @Test("tells its members, its alarms and their names")
-    func membersAndAlarms() throws {
-        let etcd = try RunningEtcd(in: directory / "etcd")
-        let members = try client.members(of: etcd.endpoint(), limit: .seconds(5))
-        #expect(members.map(\.name) == ["node"])
-        #expect(members.first?.clientURLs == ["http://127.0.0.1:\(etcd.port)"])
+    @Test("tells its alarms", arguments: EtcdVersion.allCases)
+    func alarms(version: EtcdVersion) throws {
+        let etcd = try RunningEtcd(
+            in: directory / "etcd",
+            tools: version.tools(),
+            options: "--quota-backend-bytes 65536"
+        )
+        #expect(try client.status(of: etcd.endpoint(), limit: .seconds(5)).alarms.isEmpty)
+        try Shell.output("head -c 100000 /dev/urandom > \(directory / "value")")
+        for _ in 0..<2 { _ = try? etcd.etcdctl("put big < \(directory / "value")") }
         let status = try client.status(of: etcd.endpoint(), limit: .seconds(5))
-        #expect(members.first?.id == status.memberID)
-        #expect(status.alarms.isEmpty)
+        #expect(status.alarms == ["NOSPACE"])
+        #expect(status.errors.isEmpty)
+        let alarms = try client.alarms(of: etcd.endpoint(), limit: .seconds(5))
+        #expect(alarms.map(\.name) == ["NOSPACE"])
+        #expect(alarms.first?.memberID == status.memberID)
+    }
 
-        etcd.end()
-        let full = try RunningEtcd(in: directory / "full", options: "--quota-backend-bytes 65536")
-        _ = try Shell.run(
-            "head -c 100000 /dev/urandom | ETCDCTL_API=3 etcdctl --endpoints 127.0.0.1:\(full.port) put big"
-        )
-        _ = try Shell.run(
-            "head -c 100000 /dev/urandom | ETCDCTL_API=3 etcdctl --endpoints 127.0.0.1:\(full.port) put big"
-        )
-        #expect(try client.status(of: full.endpoint(), limit: .seconds(5)).alarms == ["NOSPACE"])
-        #expect(try client.alarms(of: full.endpoint(), limit: .seconds(5)).map(\.name) == ["NOSPACE"])
+    @Test("that has lost its quorum still answers and gives its snapshot", arguments: EtcdVersion.allCases)
+    func noQuorum(version: EtcdVersion) throws {
+        let etcd = try RunningEtcd(in: directory / "etcd", tools: version.tools())
+        #expect(try client.members(of: etcd.endpoint(), limit: .seconds(5)).map(\.name) == ["node"])
+        try etcd.etcdctl("member add other --peer-urls http://127.0.0.1:1")
+        var errors: [String] = []
+        for _ in 0..<100 where errors.isEmpty {
+            errors = try client.status(of: etcd.endpoint(), limit: .seconds(5)).errors
+            try Shell.output("sleep 0.1")
+        }
+        #expect(errors == ["etcdserver: no leader"])
+        let members = try client.members(of: etcd.endpoint(), limit: .seconds(5))
+        #expect(Set(members.map(\.name)) == ["node", ""])
+        #expect(try save(etcd.endpoint(), to: directory / "snapshot") > 32)
     }
 
     @Test(
@@ -171,6 +183,29 @@ struct EtcdClientTests {
             EtcdEndpoint(host: "127.0.0.1", port: plain.port, tls: tls),
             says: "TLS with 'https://127.0.0.1:\(plain.port)'"
         )
+    }
+
+    @Test("is not taken for one when it speaks no HTTP/2 or only old TLS")
+    func otherServers() throws {
+        let pki = try certificates()
+        for (options, text) in [
+            ("-alpn http/1.1", "HTTP/2"), ("", "HTTP/2"), ("-tls1_1 -cipher ALL:@SECLEVEL=0", "TLS with"),
+        ] {
+            let log = directory / "s_server.log"
+            let server =
+                "openssl s_server -accept 127.0.0.1:0 -www -cert \(pki)/server-ip.crt -key \(pki)/server-ip.key"
+            let pid = try Shell.output("\(server) \(options) >\(log) 2>&1 </dev/null & echo $!").trimmed
+            defer { _ = try? Shell.run("kill \(pid)") }
+            let port = try Shell.output(
+                "for i in $(seq 100); do grep -q ACCEPT \(log) && break; sleep 0.1; done; sed -n 's/^ACCEPT.*://p' \(log)"
+            )
+            let tls = EtcdEndpoint.TLSFiles(
+                authority: pki.appending("ca.crt"),
+                certificate: pki.appending("client.crt"),
+                key: pki.appending("client.key")
+            )
+            expect(EtcdEndpoint(host: "127.0.0.1", port: UInt16(port.trimmed) ?? 0, tls: tls), says: text)
+        }
     }
 
     private func expect(_ endpoint: EtcdEndpoint, says text: String, sourceLocation: SourceLocation = #_sourceLocation)
