@@ -32,7 +32,7 @@ final class HTTP2Connection {
     private let cancellation: Cancellation
     private let wire: Wire
     private var session: OpaquePointer?
-    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+    private let buffer: UnsafeMutableRawBufferPointer
     private var outgoing: [UInt8] = []
     private var outgoingSent = 0
 
@@ -64,6 +64,8 @@ final class HTTP2Connection {
         self.target = target
         self.cancellation = cancellation
         wire = try Wire(to: target, clock: clock, cancellation: cancellation)
+        // Last, so that a connection that fails has nothing to free: a throw before this skips the deinit.
+        buffer = .allocate(byteCount: 64 << 10, alignment: 16)
         try open()
     }
 

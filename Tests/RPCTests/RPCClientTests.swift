@@ -71,8 +71,8 @@ import Testing
             peer.wait()
         }
         var count = 0
-        try bench.client.serverStreaming("/t/s", [], limits: RPCLimits(stall: .milliseconds(300))) { _ in
-            usleep(400_000)
+        try bench.client.serverStreaming("/t/s", [], limits: RPCLimits(stall: .seconds(2))) { _ in
+            if count == 0 { usleep(2_200_000) }
             count += 1
         }
         #expect(count == 3)
