@@ -107,8 +107,9 @@ public struct BoltFile: Sendable {
             slot.metaFlaw = "the file ends before it"
             return slot
         }
-        var window = Window()
-        let bytes = try window.bytes(file, base: offset, length: size, at: 0, count: size)
+        let window = Window(file, end: length)
+        defer { withExtendedLifetime(window) {} }
+        let bytes = try window.bytes(at: offset, count: size)
         let header = PageHeader(bytes)
         if header.id != page {
             slot.headerFlaw = "it calls itself page \(header.id)"

@@ -76,7 +76,7 @@ public struct BoltMeta: Sendable, Hashable {
     }
 
     /// The 64 bytes of the page behind its header.
-    var encoded: [UInt8] {
+    public var encoded: [UInt8] {
         var bytes = [UInt8](repeating: 0, count: Self.encodedSize)
         bytes.withUnsafeMutableBytes { out in
             out.store(Self.magic, at: 0)

@@ -151,9 +151,9 @@ public final class BoltWalk {
     private func readFreeList() throws {
         let first = file.meta.freeList
         guard first >= 2, first < UInt64(map.count) else { return }  // said already
-        let reader = PageReader(file.file)
+        let reader = PageReader(file.file, end: file.length)
         let size = file.meta.pageSize
-        reader.open(base: Int(first) * size, length: size)
+        try reader.open(base: Int(first) * size, length: size)
         let header = PageHeader(try reader.tableBytes(at: 0, count: PageHeader.size))
         func wrong(_ message: @autoclosure () -> String) {
             faults.add(BoltFault(path: [first], message: message()))
@@ -168,7 +168,7 @@ public final class BoltWalk {
         for page in Int(first)...Int(first) + Int(header.overflow) { map.reach(page) }
         usedPages += 1 + Int(header.overflow)
         let limit = (1 + Int(header.overflow)) * size
-        reader.extend(to: limit)
+        try reader.extend(to: limit)
         var at = PageHeader.size
         var count = UInt64(header.count)
         if header.count == 0xFFFF {
@@ -214,8 +214,8 @@ public final class BoltWalk {
         var count = 0
         var index = 0
 
-        init(_ file: FileDescriptor) {
-            reader = PageReader(file)
+        init(_ file: BoltFile) {
+            reader = PageReader(file.file, end: file.length)
         }
 
         /// Forgets the page that was read with this frame before.
@@ -232,7 +232,7 @@ public final class BoltWalk {
 
     /// The frame for one level more; frames are kept, as a walk enters each level thousands of times.
     private func nextFrame() -> Frame {
-        if depth == frames.count { frames.append(Frame(file.file)) }
+        if depth == frames.count { frames.append(Frame(file)) }
         return frames[depth]
     }
 
@@ -252,12 +252,12 @@ public final class BoltWalk {
         let frame = nextFrame()
         frame.begin(page: id)
         let size = file.meta.pageSize
-        frame.reader.open(base: page * size, length: size)
+        try frame.reader.open(base: page * size, length: size)
         let header = PageHeader(try frame.reader.tableBytes(at: 0, count: PageHeader.size))
         depth += 1
         // A frame without elements is left at once.
         if let flaw = flaw(of: header, id: id) { return report(flaw) }
-        frame.reader.extend(to: (1 + Int(header.overflow)) * size)
+        try frame.reader.extend(to: (1 + Int(header.overflow)) * size)
         for other in page...page + Int(header.overflow) {
             // Ends at the first one, so that a file whose pages all claim each other takes no quadratic time.
             if map.isReached(other) { return report("page \(other), which continues it, is in use elsewhere") }
@@ -434,7 +434,7 @@ public final class BoltWalk {
             return report("the inline bucket of element \(index) has no page header")
         }
         let frame = nextFrame()
-        frame.reader.open(base: base, length: length)
+        try frame.reader.open(base: base, length: length)
         let header = PageHeader(try frame.reader.tableBytes(at: 0, count: PageHeader.size))
         guard header.id == 0, header.flags == PageHeader.Kind.leaf.rawValue, header.overflow == 0 else {
             return report("the inline bucket of element \(index) is not a leaf page")

@@ -1,69 +1,58 @@
 internal import SystemPackage
 
-/// A stretch of a file seen through a buffer of bounded size.
+/// A file seen through a buffer of bounded size.
 ///
 /// Reads with `pread(2)`, not through a map: an I/O error in a map is a signal, and mapped pages count as resident.
-/// A stretch that fits the buffer is read once and whole. A longer one is read as it is asked for: on through the
-/// stretch when the bytes follow the last ones, else no more than was asked for.
-struct Window: ~Copyable {
+/// Who asks for the bytes behind the ones in the buffer gets a whole buffer full, so that pages that follow each
+/// other, as a snapshot's leaves mostly do, cost one call for many; who jumps gets no more than was asked for.
+final class Window {
     /// Bytes of the buffer, and so the most that can be asked for at once.
     static let capacity = 64 * 1024
 
-    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 8)
+    private let file: FileDescriptor
+    /// Where the file ends.
+    private let end: Int
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 4096)
     private var start = 0
     private var filled = 0
 
-    deinit { buffer.deallocate() }
-
-    /// Forgets what was read.
-    mutating func reset() {
-        start = 0
-        filled = 0
+    init(_ file: FileDescriptor, end: Int) {
+        self.file = file
+        self.end = end
     }
 
-    /// The bytes `at ..< at + count` of the stretch that starts at byte `base` of the file and is `length` long.
+    deinit { buffer.deallocate() }
+
+    /// The bytes `at ..< at + count` of the file, until the next call.
     ///
-    /// The result is valid until the next call.
-    /// - Precondition: the bytes lie inside the stretch, and `count` is at most ``capacity``.
-    mutating func bytes(
-        _ file: FileDescriptor,
-        base: Int,
-        length: Int,
-        at: Int,
-        count: Int
-    ) throws(BoltError) -> UnsafeRawBufferPointer {
-        if at < start || at + count > start + filled {
-            if length <= Self.capacity {
-                // start is 0 here: a short stretch is only ever read from its beginning on
-                try fill(file, base: base, from: filled, to: length)
-            } else {
-                let isNext = at >= start && at <= start + filled
-                start = at
-                filled = 0
-                try fill(
-                    file,
-                    base: base + at,
-                    from: 0,
-                    to: min(isNext ? Self.capacity : max(count, 4096), length - at)
-                )
-            }
-        }
+    /// - Precondition: the bytes lie inside the file, and `count` is at most ``capacity``.
+    func bytes(at: Int, count: Int) throws(BoltError) -> UnsafeRawBufferPointer {
+        if at < start || at + count > start + filled { try fill(at: at, count: count) }
         return UnsafeRawBufferPointer(rebasing: buffer[(at - start)..<(at - start + count)])
     }
 
-    private mutating func fill(_ file: FileDescriptor, base: Int, from: Int, to: Int) throws(BoltError) {
-        filled = from
-        while filled < to {
+    private func fill(at: Int, count: Int) throws(BoltError) {
+        var wanted = count
+        if at >= start, at <= start + filled, filled > 0 {
+            let kept = start + filled - at
+            buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[(at - start)..<filled]))
+            filled = kept
+            wanted = min(Self.capacity, end - at)
+        } else {
+            filled = 0
+        }
+        start = at
+        while filled < wanted {
             let got: Int
             do {
                 got = try file.read(
-                    fromAbsoluteOffset: Int64(base + filled),
-                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<to])
+                    fromAbsoluteOffset: Int64(start + filled),
+                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<wanted])
                 )
             } catch {
-                throw BoltError("read", .system(error as? Errno ?? .ioError, offset: base + filled))
+                throw BoltError("read", .system(error as? Errno ?? .ioError, offset: start + filled))
             }
-            guard got > 0 else { throw BoltError("read", .shrank(offset: base + filled)) }
+            guard got > 0 else { throw BoltError("read", .shrank(offset: start + filled)) }
             filled += got
         }
     }
@@ -71,42 +60,40 @@ struct Window: ~Copyable {
 
 /// Reads one page with the pages that continue it, or the page that lies inside a bucket's value.
 final class PageReader {
-    private let file: FileDescriptor
-    private var table = Window()
-    private var data = Window()
+    private let table: Window
+    private let data: Window
     /// Where the page starts in the file.
     private(set) var base = 0
     /// Its bytes.
     private(set) var length = 0
 
-    init(_ file: FileDescriptor) {
-        self.file = file
+    init(_ file: FileDescriptor, end: Int) {
+        table = Window(file, end: end)
+        data = Window(file, end: end)
     }
 
     /// Turns to the page of `length` bytes at byte `base` of the file.
-    func open(base: Int, length: Int) {
+    func open(base: Int, length: Int) throws(BoltError) {
         self.base = base
-        self.length = length
-        table.reset()
-        data.reset()
+        try extend(to: length)
     }
 
-    /// Makes the page longer; what was read stays.
-    func extend(to length: Int) {
-        if self.length <= Window.capacity, length > Window.capacity { table.reset() }
+    /// Makes the page longer.
+    func extend(to length: Int) throws(BoltError) {
         self.length = length
+        // A page that fits is read at once, so that its elements are all there.
+        if length <= Window.capacity { _ = try table.bytes(at: base, count: length) }
     }
 
     /// Bytes of the header or the element table.
     func tableBytes(at: Int, count: Int) throws(BoltError) -> UnsafeRawBufferPointer {
-        try table.bytes(file, base: base, length: length, at: at, count: count)
+        try table.bytes(at: base + at, count: count)
     }
 
     /// Bytes of keys and values, ``Window/capacity`` at most.
     func dataBytes(at: Int, count: Int) throws(BoltError) -> UnsafeRawBufferPointer {
-        // A page that fits is read once, for both; in a longer one the table and the data are each read in order.
-        guard length > Window.capacity else { return try tableBytes(at: at, count: count) }
-        return try data.bytes(file, base: base, length: length, at: at, count: count)
+        // In a page that does not fit, the table and the data are each read in order.
+        length <= Window.capacity ? try tableBytes(at: at, count: count) : try data.bytes(at: base + at, count: count)
     }
 }
 
