@@ -1,7 +1,7 @@
 /// The few protobuf messages inside an etcd database and its log, which are written byte for byte as etcd does.
 ///
 /// swift-protobuf leaves out fields that are zero; etcd's raft messages are proto2 and have them.
-enum ProtobufFields {
+enum Protobuf {
     /// The varint fields of a message, other fields passed over; `nil` when it is malformed.
     static func numbers(in bytes: UnsafeRawBufferPointer) -> [UInt64: UInt64]? {
         var fields = [UInt64: UInt64]()
@@ -34,5 +34,26 @@ enum ProtobufFields {
             }
         }
         return at == bytes.count ? fields : nil
+    }
+
+    /// A varint field.
+    static func number(_ field: UInt64, _ number: UInt64) -> [UInt8] {
+        varint(field << 3) + varint(number)
+    }
+
+    /// A field of bytes.
+    static func bytes(_ field: UInt64, _ bytes: [UInt8]) -> [UInt8] {
+        varint(field << 3 | 2) + varint(UInt64(bytes.count)) + bytes
+    }
+
+    private static func varint(_ number: UInt64) -> [UInt8] {
+        var bytes = [UInt8]()
+        var rest = number
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(rest))
+        return bytes
     }
 }

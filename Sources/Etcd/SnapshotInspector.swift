@@ -1,5 +1,4 @@
 public import Bolt
-internal import Files
 public import NodeInterface
 public import Reporting
 public import SystemPackage
@@ -23,10 +22,10 @@ public struct SnapshotInspection: Sendable {
 
 /// Looks at a snapshot file from its first byte to its last.
 ///
-/// A snapshot is a bbolt file with its own SHA-256 behind it. First the whole file is read in order for the digest,
-/// which also warms the page cache; then once more, page by page, for the structure, etcd's keys and the sums. The
-/// structure alone cannot find a changed byte inside a value, as bbolt has no checksum on its pages; the digest alone
-/// cannot find a file that was broken before it was taken.
+/// A snapshot is a bbolt file with its own SHA-256 behind it. The file is read in order for the digest, by a thread of
+/// its own, and at the same time page by page for the structure, etcd's keys and the sums. The structure alone cannot
+/// find a changed byte inside a value, as bbolt has no checksum on its pages; the digest alone cannot find a file that
+/// was broken before it was taken.
 ///
 /// Memory: two bits a page, 8 to 24 bytes for each live key, and less than 2 MiB of buffers.
 public struct SnapshotInspector {
@@ -53,43 +52,61 @@ public struct SnapshotInspector {
     /// Inspects the snapshot in `file`.
     ///
     /// - Parameter file: open for reading, seekable; its offset is not used.
-    /// - Parameter progress: called now and then with bytes read and bytes to read; each byte is read twice.
+    /// - Parameter progress: called now and then with bytes looked at and bytes of the database.
     /// - Throws: ``BoltError`` when the system cannot read, ``Stopped``; never for what the file contains.
     public func inspect(
         _ file: FileDescriptor,
         progress: (_ done: Int64, _ total: Int64) -> Void = { _, _ in }
     ) throws -> SnapshotInspection {
         let size = try Self.size(of: file)
-        var inspection = SnapshotInspection()
         // etcd's own test: pages are multiples of 512 bytes, so the 32 bytes of a digest show.
         let hasTrailer = size % 512 == Self.trailerSize
         let length = hasTrailer ? size - Self.trailerSize : size
-        if hasTrailer {
-            let matches = try digestMatches(file, length: length) { progress(Int64($0), Int64(2 * length)) }
-            if !matches {
-                let text =
-                    "the SHA-256 at the end does not belong to the \(length) bytes before it: "
-                    + "the file was changed after it was written"
-                if rule == .required { inspection.faults.append(text) } else { inspection.warnings.append(text) }
-            }
-        } else {
-            let text =
+        let digest = hasTrailer ? SnapshotDigestThread(file, length: length, cancellation: cancellation) : nil
+        // Waited for even when the walk throws, as the thread uses the descriptor.
+        let walked = Result { try walk(file, length: length, hasTrailer: hasTrailer, progress: progress) }
+        let matches = try digest?.wait()
+        var inspection = try walked.get()
+        let flaw: String? =
+            if matches == nil {
                 "there is no SHA-256 at the end: a length of \(size) bytes is that of "
-                + (size > 0 && size % 512 == 0 ? "a copy of the database file or of a cut snapshot" : "a cut snapshot")
-            if rule == .required { inspection.faults.append(text) } else { inspection.warnings.append(text) }
+                    + (size > 0 && size % 512 == 0
+                        ? "a copy of the database file or of a cut snapshot" : "a cut snapshot")
+            } else if matches == false {
+                "the SHA-256 at the end does not belong to the \(length) bytes before it: "
+                    + "the file was changed after it was written"
+            } else {
+                nil
+            }
+        if let flaw {
+            if rule == .required {
+                inspection.faults.insert(flaw, at: 0)
+            } else {
+                inspection.warnings.insert(flaw, at: 0)
+            }
         }
+        return inspection
+    }
+
+    private func walk(
+        _ file: FileDescriptor,
+        length: Int,
+        hasTrailer: Bool,
+        progress: (_ done: Int64, _ total: Int64) -> Void
+    ) throws -> SnapshotInspection {
+        var inspection = SnapshotInspection()
         switch try BoltFile.open(file, length: length, origin: hasTrailer ? .stream : .copy) {
         case .unusable(let faults):
-            inspection.faults += faults.lines
+            inspection.faults = faults.lines
         case .file(let database):
             inspection.database = database
-            inspection.warnings += database.warnings
+            inspection.warnings = database.warnings
             let walk = BoltWalk(database, cancellation: cancellation)
             var scan = SnapshotScan()
             try scan.run(walk) { pages in
-                progress(Int64(length + min(length, pages * database.meta.pageSize)), Int64(2 * length))
+                progress(Int64(min(length, pages * database.meta.pageSize)), Int64(length))
             }
-            inspection.faults += walk.faults.lines
+            inspection.faults = walk.faults.lines
             if walk.faults.isEmpty {
                 inspection.status = scan.status(of: database)
                 inspection.contents = scan.contents
@@ -105,38 +122,5 @@ public struct SnapshotInspector {
         } catch {
             throw BoltError("measure", .system(error, offset: 0))
         }
-    }
-
-    private func digestMatches(_ file: FileDescriptor, length: Int, progress: (Int) -> Void) throws -> Bool {
-        var hasher = SHA256Hasher()
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-        defer { buffer.deallocate() }
-        var done = 0
-        func read(_ count: Int) throws(BoltError) -> Int {
-            do {
-                let got = try file.read(
-                    fromAbsoluteOffset: Int64(done),
-                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-                )
-                guard got > 0 else { throw BoltError("read", .shrank(offset: done)) }
-                return got
-            } catch {
-                throw error as? BoltError ?? BoltError("read", .system(error as? Errno ?? .ioError, offset: done))
-            }
-        }
-        while done < length {
-            try cancellation.check()
-            let got = try read(min(buffer.count, length - done))
-            hasher.update(UnsafeRawBufferPointer(rebasing: buffer[..<got]))
-            done += got
-            progress(done)
-        }
-        var trailer = [UInt8]()
-        while trailer.count < Self.trailerSize {
-            let got = try read(Self.trailerSize - trailer.count)
-            trailer += buffer[..<got]
-            done += got
-        }
-        return hasher.finish().bytes == trailer
     }
 }

@@ -120,7 +120,14 @@ struct SnapshotScan {
                 return walk.report("'\(key)' is not a revision")
             }
             contents.compactRevision = max(contents.compactRevision, revision.main)
-        case "confState": contents.hasConfState = true
+        case "confState":
+            struct ConfState: Decodable {
+                var voters: [UInt64]?
+            }
+            guard (try? JSONDecoder().decode(ConfState.self, from: Data(value))) != nil else {
+                return walk.report("the raft configuration cannot be read")
+            }
+            contents.hasConfState = true
         case "storageVersion":
             guard let version = SnapshotVersion(value) else { return walk.report("the storage version cannot be read") }
             contents.storageVersion = version.description
@@ -171,7 +178,7 @@ struct SnapshotScan {
     }
 
     private mutating func readAlarm(_ walk: BoltWalk) {
-        guard let fields = ProtobufFields.numbers(in: walk.key) else { return walk.report("an alarm cannot be read") }
+        guard let fields = Protobuf.numbers(in: walk.key) else { return walk.report("an alarm cannot be read") }
         let name =
             switch fields[2] ?? 0 {
             case 0: "NONE"

@@ -1,0 +1,83 @@
+internal import Files
+public import Reporting
+public import SystemPackage
+
+/// A snapshot could not be restored.
+public struct SnapshotError: OperatorError, Equatable {
+    /// What stands in the way.
+    public enum Cause: Sendable, Equatable {
+        /// Options that contradict each other or that etcd would not take.
+        case options(String)
+        /// The snapshot has faults; each is a line.
+        case damaged(faults: [String])
+        /// The snapshot's data are newer than the etcd that is to run on them.
+        case olderServer(server: String, data: String, canBeForced: Bool)
+        /// A revision beyond 2^63 - 1.
+        case revisionOverflow(current: Int64, bump: UInt64)
+        /// The place for the result is taken.
+        case targetInUse(FilePath, String)
+        /// There is too little space.
+        case noSpace(FilePath, needed: ByteCount, free: ByteCount)
+        /// The system refused something about a file.
+        case system(operation: String, FilePath, Errno)
+        /// What was written is not what was to be written.
+        case verification(String)
+    }
+
+    /// The snapshot, for messages.
+    public let snapshot: String
+    /// What stands in the way.
+    public let cause: Cause
+
+    /// An error about `snapshot`.
+    public init(snapshot: String, _ cause: Cause) {
+        self.snapshot = snapshot
+        self.cause = cause
+    }
+
+    /// Names the snapshot or the place and the reason; the first fault of a damaged snapshot.
+    public var summary: String {
+        switch cause {
+        case .options(let reason): reason
+        case .damaged(let faults):
+            "the snapshot '\(snapshot)' is damaged: \(faults.first ?? "")"
+                + (faults.count > 1 ? " (and \(faults.count - 1) more)" : "")
+        case .olderServer(let server, let data, _):
+            "the snapshot '\(snapshot)' holds data of etcd \(data), which etcd \(server) is too old for"
+        case .revisionOverflow(let current, let bump):
+            "the revision \(current) of '\(snapshot)' cannot be raised by \(bump): it would not fit into 63 bits"
+        case .targetInUse(let path, let reason): "could not restore '\(snapshot)' to '\(path)': \(reason)"
+        case .noSpace(let path, let needed, let free):
+            "could not restore '\(snapshot)' to '\(path)': it needs \(needed), and \(free) are free"
+        case .system(let operation, let path, let errno): "could not \(operation) '\(path)': \(errno)"
+        case .verification(let what): "what was restored from '\(snapshot)' is not what it should be: \(what)"
+        }
+    }
+
+    /// What to do next.
+    public var hint: String? {
+        switch cause {
+        case .options, .revisionOverflow, .system: nil
+        case .damaged: "list all faults with: etcd-snapshot verify '\(snapshot)'"
+        case .olderServer(_, _, let canBeForced):
+            canBeForced
+                ? "use an etcd of that version; or insist with --allow-older-server, which etcd does not support"
+                : "use an etcd of that version"
+        case .targetInUse(let path, _): "move it away first, for example: mv '\(path)' '\(path).old'"
+        case .noSpace(let path, _, _): "free space on the file system of '\(path)'"
+        case .verification: "nothing was put in place; look for I/O errors with: journalctl -k -p err"
+        }
+    }
+
+    /// By cause.
+    public var exitStatus: ExitStatus {
+        switch cause {
+        case .options, .revisionOverflow: .usage
+        case .damaged: .dataError
+        case .olderServer: .config
+        case .targetInUse, .noSpace, .system(_, _, .noSpace): .cantCreate
+        case .system(_, _, .permissionDenied), .system(_, _, .notPermitted): .noPermission
+        case .system, .verification: .ioError
+        }
+    }
+}
