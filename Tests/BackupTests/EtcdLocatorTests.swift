@@ -1,5 +1,6 @@
 import Files
 import NodeInterface
+import Reporting
 import SystemPackage
 import TestSupport
 import Testing
