@@ -10,9 +10,9 @@ import SystemPackage
 struct EtcdSnapshot: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "etcd-snapshot",
-        abstract: "Save and prove etcd snapshots without etcd's own tools.",
+        abstract: "Save, prove and restore etcd snapshots without etcd's own tools.",
         version: "etcd-snapshot \(Program.version)",
-        subcommands: [Save.self, Status.self, Verify.self]
+        subcommands: [Save.self, Status.self, Verify.self, Restore.self]
     )
 }
 
