@@ -43,8 +43,7 @@ struct ComponentWriter {
 
     // MARK: etcd
 
-    /// Streams a snapshot into a compressed file and, beside it, into an unnamed one that is looked at from its first
-    /// byte to its last before the snapshot counts.
+    /// Streams a snapshot into a packed file, reads that back and looks at all of it before the snapshot counts.
     private func writeSnapshot(
         _ name: String,
         _ endpoint: EtcdEndpoint,
@@ -52,7 +51,6 @@ struct ComponentWriter {
         manifest: inout Manifest
     ) throws -> ComponentEntry {
         let file: FilePath.Component = "etcd.snapshot.zst"
-        let unpacked = try UnnamedFile(in: directory.path)
         let packed = try directory.create(file)
         let writer = try FrameWriter(
             to: packed.descriptor,
@@ -69,13 +67,11 @@ struct ComponentWriter {
                 meter.advance(bytes: done - received)
                 received = done
             },
-            sink: { piece in
-                try writer.write(piece)
-                try unpacked.write(piece)
-            }
+            sink: { piece in try writer.write(piece) }
         )
-        let written = try writer.finish()
-        let report = try node.etcd.inspectSnapshot(unpacked.descriptor, cancellation: node.cancellation)
+        let stored = StoredFile(file.string, role: .snapshot, try writer.finish())
+        let report = try PackedSnapshot(path: directory.path.appending(file), expected: stored)
+            .inspect(node, jobs: request.jobs)
         guard report.faults.isEmpty, let contents = report.status else {
             throw BackupError.snapshotDamaged(endpoint: "\(endpoint)", faults: report.faults)
         }
@@ -94,9 +90,7 @@ struct ComponentWriter {
         )
         return ComponentEntry(
             name: name,
-            files: [
-                StoredFile(file.string, role: .snapshot, written)
-            ],
+            files: [stored],
             sourceFiles: 1,
             sourceBytes: length
         )

@@ -90,20 +90,11 @@ public struct PointVerifier {
         return []
     }
 
-    /// Unpacks the snapshot into an unnamed file beside it, which is gone whatever happens, and looks at all of it.
     private func snapshotFaults(_ file: StoredFile, of point: RecoveryPoint) throws -> [String] {
         let path = point.path(of: file)
-        let unpacked = try UnnamedFile(in: point.directory)
-        let reader = try FrameReader(path: path, jobs: jobs, cancellation: node.cancellation)
-        while let piece = try reader.next() {
-            try unpacked.write(piece)
-            meter?.advance(bytes: Int64(piece.count))
+        let report = try PackedSnapshot(path: path, expected: file).inspect(node, jobs: jobs) { bytes in
+            meter?.advance(bytes: bytes)
         }
-        guard let totals = reader.totals, totals.fileBytes == file.sizeBytes, totals.fileDigest.hex == file.sha256
-        else {
-            return ["'\(path)' is not the file that the manifest lists: its digest differs"]
-        }
-        let report = try node.etcd.inspectSnapshot(unpacked.descriptor, cancellation: node.cancellation)
         var faults = report.faults.map { "'\(path)': \($0)" }
         if let status = report.status, let entry = point.manifest.etcd,
             status.hash != entry.hash || status.revision != entry.revision

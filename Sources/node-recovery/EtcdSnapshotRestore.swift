@@ -62,7 +62,9 @@ extension EtcdSnapshot {
         @Flag(help: "Leave NOSPACE alarms out; a CORRUPT alarm stays.")
         var clearAlarms = false
 
-        @Option(help: ArgumentHelp("The etcd that will run on it; older than the data is refused.", valueName: "version"))
+        @Option(
+            help: ArgumentHelp("The etcd that will run on it; older than the data is refused.", valueName: "version")
+        )
         var serverVersion: String?
 
         @Flag(help: "Restore for a server that is older than the data.")
