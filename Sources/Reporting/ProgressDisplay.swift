@@ -1,7 +1,7 @@
 internal import Synchronization
 
-/// Shows how far a run is: a bar that is drawn ten times a second at most, or a line for each component and one every
-/// thirty seconds.
+/// Shows how far a run is: a bar that is drawn ten times a second at most, or a line for every thirty seconds that a
+/// component takes. (That a component is done the log tells.)
 ///
 /// Told of every piece of work; most calls show nothing. Safe to use from every thread.
 public final class ProgressDisplay: Sendable {
@@ -44,7 +44,7 @@ public final class ProgressDisplay: Sendable {
             let interval = style == .bar ? Self.barInterval : Self.lineInterval
             let isNew = state.component != component
             if isNew { state = State(component: component, start: now, shown: now) }
-            guard isNew || now - state.shown >= interval else { return nil }
+            guard isNew ? style == .bar : now - state.shown >= interval else { return nil }
             state.shown = now
             let seconds = (now - state.start).seconds
             return ProgressLine(

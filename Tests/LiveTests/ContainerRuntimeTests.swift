@@ -5,7 +5,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-@Suite("A live containerd", .serialized, .enabled(if: Tier.live.isWanted, "\(Tier.live.comment)"))
+@Suite("A live containerd", .serialized, .enabled(if: Tier.live.isWanted, Tier.live.comment))
 final class ContainerRuntimeTests {
     let directory: TemporaryDirectory
 

@@ -18,7 +18,7 @@ enum EtcdVersion: String, CaseIterable, CustomTestStringConvertible {
     }
 }
 
-@Suite("A live etcd", .serialized, .enabled(if: Tier.live.isWanted, "\(Tier.live.comment)"))
+@Suite("A live etcd", .serialized, .enabled(if: Tier.live.isWanted, Tier.live.comment))
 struct EtcdClientTests {
     let directory: TemporaryDirectory
     let client = EtcdClient(cancellation: Cancellation())

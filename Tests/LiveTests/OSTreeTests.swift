@@ -5,7 +5,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-@Suite("A real ostree sysroot", .enabled(if: Tier.live.isWanted, "\(Tier.live.comment)")) struct OSTreeTests {
+@Suite("A real ostree sysroot", .enabled(if: Tier.live.isWanted, Tier.live.comment)) struct OSTreeTests {
     private let directory: TemporaryDirectory
     private let root: FilePath
     private let adapter: OSTreeDeployments

@@ -4,7 +4,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-@Suite("The practice node", .enabled(if: Tier.live.isWanted, "\(Tier.live.comment)")) struct PracticeNodeTests {
+@Suite("The practice node", .enabled(if: Tier.live.isWanted, Tier.live.comment)) struct PracticeNodeTests {
     @Test("stands in its folder with a live etcd and ends when it is told to", arguments: ["kubeadm", "openshift"])
     func stands(profile: String) async throws {
         let directory = try TemporaryDirectory()

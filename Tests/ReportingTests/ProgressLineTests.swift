@@ -101,10 +101,8 @@ import Testing
         try file.close()
         #expect(
             try Shell.output("cat \(directory / "out")") == """
-                node-backup: etc: 0 %, 0 B of 100.0 KiB
                 node-backup: etc: 30 %, 30.0 KiB of 100.0 KiB, 1.0 KiB/s, 1 min 10 s left
                 node-backup: etc: 60 %, 60.0 KiB of 100.0 KiB, 1.0 KiB/s, 40 s left
-                node-backup: kubelet: 65 %, 65.0 KiB of 100.0 KiB
 
                 """
         )

@@ -1,4 +1,5 @@
 import Glibc
+public import Testing
 
 /// Tests that need more than the compiler.
 ///
@@ -20,11 +21,15 @@ public enum Tier: String, Sendable {
     }
 
     /// Said where the tier is skipped.
-    public var comment: String { "the \(rawValue) tier needs \(tools.joined(separator: ", ")): run scripts/test" }
+    public var comment: Comment { "the \(rawValue) tier needs \(tools.joined(separator: ", ")): run scripts/test" }
 
     private var tools: [String] {
         switch self {
-        case .live: ["etcd", "etcdctl", "ostree", "containerd", "bsdtar", "strace", "setfacl", "setfattr"]
+        case .live:
+            [
+                "etcd", "etcdctl", "ostree", "containerd", "bsdtar", "strace", "setfacl", "setfattr", "openssl",
+                "skopeo", "umoci",
+            ]
         }
     }
 }
