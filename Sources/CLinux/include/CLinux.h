@@ -83,3 +83,14 @@ int CLinux_eventfd(void);
 // CRC-32C (Castagnoli, reflected 0x82F63B78, initial value and final xor ~0); `crc` is the value so far, 0 to begin.
 // Uses the CPU's instruction where there is one.
 uint32_t CLinux_crc32c(uint32_t crc, const void *data, size_t length);
+
+// SHA-256 of `count` messages at once, 8 (AVX2) or 16 (AVX-512) at a time: one message in each lane of the CPU's
+// vectors, the next message where one has ended. The digests go to `digests`, 32 bytes each. A long message last keeps
+// one lane busy and all others waiting: sort by length, longest first.
+// `lanes` must be a number for which the function below says that the CPU can do it.
+void CLinux_sha256_lanes(
+    int lanes, size_t count, const void *const *messages, const size_t *lengths, uint8_t *digests);
+int CLinux_has_sha256_lanes(int lanes);
+
+// Whether the CPU has instructions for SHA-256 itself (x86: SHA-NI; elsewhere not asked, always 0).
+int CLinux_has_sha_instructions(void);
