@@ -59,15 +59,19 @@ enum StaticPods {
         let directory = WellKnownPaths.staticPodManifests
         guard try root.exists(directory) else { return [] }
         let names = try root.names(in: directory)
-        var paths: [FilePath] = []
+        var paths: Set<FilePath> = [directory]
         for name in names where !name.string.hasPrefix(".") {
-            let path = directory.appending(name)
             guard name.extension.map({ ["yaml", "yml", "json"].contains($0) }) ?? false else { continue }
             let kubernetes: FilePath = "/etc/kubernetes"
-            paths += try StaticPod.read(path, in: root).hostPaths.filter {
-                $0.starts(with: kubernetes) && $0 != kubernetes
-            }
+            paths.formUnion(
+                try StaticPod.read(directory.appending(name), in: root).hostPaths.filter {
+                    $0.starts(with: kubernetes) && $0 != kubernetes
+                }
+            )
         }
-        return paths.isEmpty && names.isEmpty ? [] : [directory] + paths
+        guard !names.isEmpty else { return [] }
+        // What lies in another one comes with it.
+        return paths.filter { path in !paths.contains { $0 != path && path.starts(with: $0) } }
+            .sorted { $0.string < $1.string }
     }
 }
