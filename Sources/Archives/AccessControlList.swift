@@ -69,6 +69,9 @@ struct AccessControlList: Hashable {
         return bytes
     }
 
+    /// Whether libarchive can read the text: it cuts larger ids down.
+    var fitsLibarchive: Bool { entries.allSatisfy { $0.id == Self.noID || $0.id <= Int32.max } }
+
     /// The text for a tar archive.
     var text: [UInt8] {
         var text = ""

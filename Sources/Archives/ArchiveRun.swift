@@ -11,8 +11,8 @@ final class ArchiveRun {
     static let attempts = 3
     /// Read in pieces that stay in the processor's cache until they are hashed.
     private static let pieceSize = 256 << 10
-    private static let zeros = [UInt8](repeating: 0, count: pieceSize)
 
+    private let selection: TreeSelection
     private let tar: TarWriter
     private let index: ArchiveIndexWriter
     private let skipsUnreadable: Bool
@@ -20,23 +20,26 @@ final class ArchiveRun {
     private let progress: (_ files: Int, _ bytes: Int64) -> Void
     /// One byte more than the largest file that is read into it, to see that it has grown.
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: largestBufferedFile + 1, alignment: 64)
-    private var hasher = SHA256Hasher()
+    private var hasher: ContentHasher
     private var links = LinkNames()
     private var summary: TreeArchiveSummary
 
     init(
+        _ selection: TreeSelection,
         tar: TarWriter,
         index: ArchiveIndexWriter,
         skipsUnreadable: Bool,
         cancellation: Cancellation,
         progress: @escaping (_ files: Int, _ bytes: Int64) -> Void
     ) {
+        self.selection = selection
         self.tar = tar
         self.index = index
         self.skipsUnreadable = skipsUnreadable
         self.cancellation = cancellation
         self.progress = progress
-        let nothing = FrameTotals(contentBytes: 0, fileBytes: 0, fileDigest: hasher.finish())
+        hasher = ContentHasher(cancellation: cancellation)
+        let nothing = FrameTotals(contentBytes: 0, fileBytes: 0, fileDigest: SHA256Hasher.digest(of: []))
         summary = TreeArchiveSummary(archive: nothing, index: nothing)
     }
 
@@ -44,7 +47,7 @@ final class ArchiveRun {
         buffer.deallocate()
     }
 
-    func run(_ selection: TreeSelection) throws -> TreeArchiveSummary {
+    func run() throws -> TreeArchiveSummary {
         var walk = selection.walk()
         while let event = try walk.next() {
             try cancellation.check()
@@ -113,7 +116,7 @@ final class ArchiveRun {
             try walk.readDetails(&record)
             let extents =
                 before.mayHaveHoles
-                ? try DataExtents.find(in: file.descriptor, size: before.size, path: "\(record.path)") : nil
+                ? try DataExtents.find(in: file.descriptor, size: before.size, path: text(of: record.path)) : nil
             let source = Source(file: file.descriptor, stat: before, isLastAttempt: attempt == Self.attempts)
             let isWritten =
                 if extents == nil, before.size <= Self.largestBufferedFile {
@@ -125,7 +128,7 @@ final class ArchiveRun {
                 try finish(record, readAt: moment)
                 return
             }
-            before = try FileStat(of: file.descriptor, path: "\(record.path)")
+            before = try FileStat(of: file.descriptor, path: text(of: record.path))
             record = before.record(path: record.path)
         }
     }
@@ -142,7 +145,8 @@ final class ArchiveRun {
     private func addBuffered(_ record: inout FileRecord, _ source: Source) throws -> Bool {
         var count = 0
         let wanted = Int(source.stat.size) + 1
-        while count < wanted {
+        // The last byte of room shows that the file has grown; a read that fills all but that is the whole file.
+        while count < Int(source.stat.size) {
             let space = UnsafeMutableRawBufferPointer(rebasing: buffer[count..<wanted])
             let got = try read(source.file, into: space, at: Int64(count), record.path)
             if got == 0 { break }
@@ -153,9 +157,9 @@ final class ArchiveRun {
             noteChanging(&record)
         }
         let content = UnsafeRawBufferPointer(rebasing: buffer[..<count])
-        hasher.update(content)
-        record.digest = hasher.finish()
         record.size = Int64(count)
+        try hasher.add(content, at: 0)
+        record.digest = try hasher.finish(size: record.size)
         try tar.begin(record)
         try tar.write(content)
         try tar.end()
@@ -169,7 +173,7 @@ final class ArchiveRun {
         do {
             try tar.begin(record, extents: extents)
             let isWhole = try copy(extents ?? [DataExtent(offset: 0, length: record.size)], source, record)
-            let digest = hasher.finish()
+            let digest = try hasher.finish(size: record.size)
             if try !isWhole || !isUnchanged(source, record.path) {
                 guard source.isLastAttempt else {
                     try tar.rewind()
@@ -181,22 +185,20 @@ final class ArchiveRun {
             try tar.end()
             return true
         } catch let error as FilesError {
-            _ = hasher.finish()
+            hasher.reset()
             try tar.rewind()
             throw error
         }
     }
 
-    /// Copies stretches of a file into the archive and hashes the whole file, holes as zeros.
+    /// Copies stretches of a file into the archive, and hashes them.
     ///
     /// What is missing because the file was cut short meanwhile is stored and hashed as zeros too.
     /// - Returns: Whether nothing was missing.
     private func copy(_ extents: [DataExtent], _ source: Source, _ record: FileRecord) throws -> Bool {
-        var position: Int64 = 0
         var isWhole = true
         for extent in extents {
-            hashZeros(extent.offset - position)
-            position = extent.offset
+            var position = extent.offset
             let end = extent.offset + extent.length
             while position < end {
                 try cancellation.check()
@@ -210,31 +212,21 @@ final class ArchiveRun {
                         piece.initializeMemory(as: UInt8.self, repeating: 0)
                         got = limit
                     }
-                    hasher.update(UnsafeRawBufferPointer(rebasing: piece[..<got]))
+                    try hasher.add(UnsafeRawBufferPointer(rebasing: piece[..<got]), at: offset)
                     return got
                 }
                 position += Int64(count)
                 progress(summary.files, summary.sourceBytes + position)
             }
         }
-        hashZeros(record.size - position)
         return isWhole
     }
 
-    private func hashZeros(_ count: Int64) {
-        var left = count
-        Self.zeros.withUnsafeBytes { zeros in
-            while left > 0 {
-                let count = Int(min(left, Int64(zeros.count)))
-                hasher.update(UnsafeRawBufferPointer(rebasing: zeros[..<count]))
-                left -= Int64(count)
-            }
-        }
+    private func isUnchanged(_ source: Source, _ path: TreePath) throws(FilesError) -> Bool {
+        source.stat.isUnchanged(in: try FileStat(of: source.file, path: text(of: path)))
     }
 
-    private func isUnchanged(_ source: Source, _ path: TreePath) throws(FilesError) -> Bool {
-        source.stat.isUnchanged(in: try FileStat(of: source.file, path: "\(path)"))
-    }
+    private func text(of path: TreePath) -> String { selection.root.text(of: path) }
 
     private func noteChanging(_ record: inout FileRecord) {
         record.hint = nil
@@ -250,7 +242,7 @@ final class ArchiveRun {
         while true {
             let count = pread(file.rawValue, space.baseAddress, space.count, Int(offset))
             if count >= 0 { return count }
-            if errno != EINTR { throw .last("read", "\(path)") }
+            if errno != EINTR { throw .last("read", text(of: path)) }
         }
     }
 }

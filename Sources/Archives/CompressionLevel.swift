@@ -22,23 +22,34 @@ public enum CompressionLevel: Sendable, Hashable {
     }
 }
 
-/// Chooses the level of the next frame from who kept whom waiting while the last ones were written.
+/// Chooses the level of the next frame from who had to wait while the last ones were written.
+///
+/// Where the output file is what keeps everybody waiting, harder compression costs nothing and gives it less to do.
+/// Where the compressors never rest, or have to share the processors with others (our reading side among them), the
+/// level goes down; it comes back to the start level when they have nothing to do.
 struct LevelGovernor {
     private(set) var level: Int32
     private let isAutomatic: Bool
-    private var frames = 0
+    private let compressors: Int
     private var windowStart: ContinuousClock.Instant
-    private var waitedForCompressors = Duration.zero
-    private var waitedForOutput = Duration.zero
+    private var window = Window()
 
-    /// Where the automatic level starts, and where it returns to while nobody waits.
+    private struct Window {
+        var frames = 0
+        var idleTime = Duration.zero
+        var outputTime = Duration.zero
+        var compressionTime = Duration.zero
+        var processorTime = Duration.zero
+    }
+
+    /// Where the automatic level starts.
     static let startLevel: Int32 = 3
     /// How far the automatic level goes: above 9 a step up costs much more time than it saves bytes.
     static let automaticRange: ClosedRange<Int32> = 1...9
     /// How many frames make one observation.
-    static let window = 8
+    static let windowFrames = 8
 
-    init(_ level: CompressionLevel, now: ContinuousClock.Instant = .now) {
+    init(_ level: CompressionLevel, compressors: Int, now: ContinuousClock.Instant = .now) {
         switch level {
         case .fixed(let number):
             self.level = min(max(number, CompressionLevel.range.lowerBound), CompressionLevel.range.upperBound)
@@ -47,32 +58,45 @@ struct LevelGovernor {
             self.level = Self.startLevel
             isAutomatic = true
         }
+        self.compressors = compressors
         windowStart = now
     }
 
-    /// Notes that the reading side waited for a free buffer, and for whom.
-    mutating func waited(_ time: Duration, forOutput: Bool) {
-        if forOutput { waitedForOutput += time } else { waitedForCompressors += time }
+    /// Notes that all buffers were full of what the output file had not taken yet.
+    mutating func outputWasAwaited(_ time: Duration) {
+        window.outputTime += time
+    }
+
+    /// Notes that one compressor had nothing to do.
+    mutating func compressorWasIdle(_ time: Duration) {
+        window.idleTime += time
+    }
+
+    /// Notes how long a frame took, and for how much of that it had a processor.
+    mutating func frameTook(_ time: Duration, processorTime: Duration) {
+        window.compressionTime += time
+        window.processorTime += processorTime
     }
 
     /// Counts a frame and gives its level.
     mutating func levelForNextFrame(now: ContinuousClock.Instant = .now) -> Int32 {
         guard isAutomatic else { return level }
-        frames += 1
-        if frames >= Self.window {
-            let noticeable = (now - windowStart) / 20
-            if waitedForOutput > noticeable, waitedForOutput >= waitedForCompressors {
-                level = min(level + 1, Self.automaticRange.upperBound)
-            } else if waitedForCompressors > noticeable {
-                level = max(level - 1, Self.automaticRange.lowerBound)
-            } else if level != Self.startLevel {
-                level += level < Self.startLevel ? 1 : -1
-            }
-            frames = 0
-            windowStart = now
-            waitedForCompressors = .zero
-            waitedForOutput = .zero
+        window.frames += 1
+        guard window.frames >= Self.windowFrames else { return level }
+        let elapsed = now - windowStart
+        let idle = window.idleTime / compressors
+        let isContended = window.compressionTime - window.processorTime > window.compressionTime / 8
+        if window.outputTime > elapsed / 5 {
+            level = min(level + 1, Self.automaticRange.upperBound)
+        } else if isContended || idle < elapsed / 10 {
+            level = max(level - 1, Self.automaticRange.lowerBound)
+        } else if idle > elapsed / 2, level < Self.startLevel {
+            level += 1
+        } else if level > Self.startLevel {
+            level -= 1
         }
+        window = Window()
+        windowStart = now
         return level
     }
 }

@@ -86,10 +86,25 @@ struct IndexLineParser {
         try expect(".")
         guard skip("/") else { return .root }
         let bytes = try unescaped()
-        guard bytes.count < 4096, let path = TreePath(validating: bytes), path.bytes == bytes, !path.isRoot else {
-            throw Fault("a path is malformed")
+        guard bytes.count < 4096, Self.isPath(bytes) else { throw Fault("a path is malformed") }
+        return TreePath(unchecked: bytes)
+    }
+
+    /// Whether no component is empty, `.` or `..`; the escapes let no NUL through.
+    private static func isPath(_ bytes: [UInt8]) -> Bool {
+        var length = 0
+        var dots = 0
+        for byte in bytes {
+            if byte == UInt8(ascii: "/") {
+                if length == dots, length <= 2 { return false }
+                length = 0
+                dots = 0
+            } else {
+                length += 1
+                if byte == UInt8(ascii: ".") { dots += 1 }
+            }
         }
-        return path
+        return length != dots || length > 2
     }
 
     private mutating func kind() throws(Fault) -> FileKind {

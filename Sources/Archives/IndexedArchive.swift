@@ -8,15 +8,14 @@ final class IndexedArchive {
     private let indexFrames: FrameReader
     private let tar: TarReader
     private let index: ArchiveIndexReader
-    private var hasher = SHA256Hasher()
-
-    private static let zeros = [UInt8](repeating: 0, count: 64 << 10)
+    private var hasher: ContentHasher
 
     init(archive: FilePath, index: FilePath, jobs: Int, cancellation: Cancellation) throws {
         archiveFrames = try FrameReader(path: archive, jobs: jobs, cancellation: cancellation)
         indexFrames = try FrameReader(path: index, jobs: 1, cancellation: cancellation)
         tar = try TarReader(from: archiveFrames)
         self.index = ArchiveIndexReader(from: indexFrames)
+        hasher = ContentHasher(cancellation: cancellation)
     }
 
     /// What was read of the two files; `nil` until ``next()`` has returned `nil`.
@@ -63,25 +62,12 @@ final class IndexedArchive {
             guard offset >= position, offset <= record.size - Int64(bytes.count) else {
                 throw fault("read", record.path, "its pieces are not in order")
             }
-            hashZeros(offset - position)
-            hasher.update(bytes)
+            try hasher.add(bytes, at: offset)
             position = offset + Int64(bytes.count)
             try body(offset, bytes)
         }
-        hashZeros(record.size - position)
-        guard hasher.finish() == record.digest else {
+        guard try hasher.finish(size: record.size) == record.digest else {
             throw fault("verify", record.path, "its content does not have the SHA-256 of its index line")
-        }
-    }
-
-    private func hashZeros(_ count: Int64) {
-        var left = count
-        Self.zeros.withUnsafeBytes { zeros in
-            while left > 0 {
-                let count = Int(min(left, Int64(zeros.count)))
-                hasher.update(UnsafeRawBufferPointer(rebasing: zeros[..<count]))
-                left -= Int64(count)
-            }
         }
     }
 

@@ -10,9 +10,13 @@ internal import Files
 /// Source: POSIX `pax`, "ustar Interchange Format" and "pax Extended Header"; GNU tar manual, "Storing Sparse Files".
 struct PaxHeader: ~Copyable {
     static let blockSize = 512
+    /// The most bytes that libarchive reads of an extended header.
+    static let largestExtendedHeader = 1 << 20
 
     private(set) var bytes: [UInt8] = []
     private var records: [UInt8] = []
+    /// Whether the extended header can be read again.
+    var isReadable: Bool { records.count <= Self.largestExtendedHeader }
 
     /// Forgets the last entry, keeps the memory.
     private mutating func reset() {
@@ -139,15 +143,16 @@ struct PaxHeader: ~Copyable {
 
     private mutating func addAttributes(_ attributes: [ExtendedAttribute]) {
         for attribute in attributes {
-            if attribute.name == AccessControlList.accessName,
-                let list = AccessControlList(attribute: attribute.value)
-            {
-                add("SCHILY.acl.access", list.text)
-            } else if attribute.name == AccessControlList.defaultName,
-                let list = AccessControlList(attribute: attribute.value)
-            {
-                add("SCHILY.acl.default", list.text)
-            } else {
+            let key: String
+            switch attribute.name {
+            case AccessControlList.accessName: key = "SCHILY.acl.access"
+            case AccessControlList.defaultName: key = "SCHILY.acl.default"
+            default: key = ""
+            }
+            let list = key.isEmpty ? nil : AccessControlList(attribute: attribute.value)
+            if let list { add(key, list.text) }
+            // A list with a larger id goes in twice: as text for GNU tar, as it is for us.
+            if list?.fitsLibarchive != true {
                 add("SCHILY.xattr." + AttributeName.encode(attribute.name), attribute.value)
             }
         }
@@ -211,66 +216,5 @@ struct PaxHeader: ~Copyable {
             octal(checksum, at: 148, digits: 6)
             block[154] = 0
         }
-    }
-}
-
-/// The names of extended attributes in pax keywords, where `=` ends the keyword.
-///
-/// GNU tar writes `%3D` for it and `%25` for `%`. Source: GNU tar `xheader.c`, `xattr_encode_keyword`.
-enum AttributeName {
-    static func encode(_ name: [UInt8]) -> String {
-        var text = [UInt8]()
-        for byte in name {
-            switch byte {
-            case UInt8(ascii: "="): text += "%3D".utf8
-            case UInt8(ascii: "%"): text += "%25".utf8
-            default: text.append(byte)
-            }
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
-
-    static func decode(_ name: some Collection<UInt8>) -> [UInt8] {
-        var bytes = [UInt8]()
-        var rest = name[...]
-        while let first = rest.first {
-            if rest.starts(with: "%3D".utf8) {
-                bytes.append(UInt8(ascii: "="))
-                rest = rest.dropFirst(3)
-            } else if rest.starts(with: "%25".utf8) {
-                bytes.append(UInt8(ascii: "%"))
-                rest = rest.dropFirst(3)
-            } else {
-                bytes.append(first)
-                rest = rest.dropFirst()
-            }
-        }
-        return bytes
-    }
-}
-
-/// Appends a number in decimal digits.
-func appendDecimal(_ number: Int64, to bytes: inout [UInt8]) {
-    if number < 0 { bytes.append(UInt8(ascii: "-")) }
-    appendDecimal(number.magnitude, to: &bytes)
-}
-
-/// Appends a number in decimal digits.
-func appendDecimal(_ number: UInt64, to bytes: inout [UInt8]) {
-    let start = bytes.count
-    var rest = number
-    repeat {
-        bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
-        rest /= 10
-    } while rest != 0
-    bytes[start...].reverse()
-}
-
-/// Appends exactly nine digits.
-func appendNanoseconds(_ nanoseconds: Int32, to bytes: inout [UInt8]) {
-    var divisor: Int32 = 100_000_000
-    while divisor > 0 {
-        bytes.append(UInt8(ascii: "0") + UInt8(nanoseconds / divisor % 10))
-        divisor /= 10
     }
 }

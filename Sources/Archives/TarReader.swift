@@ -65,7 +65,7 @@ public final class TarReader {
             try source.drain(path)
             return nil
         }
-        if status != ARCHIVE_OK { try fail("read the header after", entry: previous?.bytes) }
+        if status != ARCHIVE_OK { try fail("read what follows", entry: previous?.bytes) }
         let result = try entry.read(path)
         current = result.record.path
         return result
@@ -93,6 +93,9 @@ public final class TarReader {
 
     /// Throws what kept libarchive from going on: our own error from below, or its own words.
     private func fail(_ operation: String, entry: [UInt8]?) throws -> Never {
+        if let failure = source.failure as? ArchiveError {
+            throw ArchiveError(operation, entry: entry, in: path, failure.cause)
+        }
         if let failure = source.failure { throw failure }
         let reason = archive_error_string(handle.raw).map { String(cString: $0) } ?? "damaged tar data"
         let cause: ArchiveError.Cause = archive_errno(handle.raw) == ENOMEM ? .system(ENOMEM) : .damaged(reason)
@@ -193,7 +196,7 @@ private final class EntryHandle {
             throw refuse("its type is unknown")
         }
         guard !path.isRoot || record.kind == .directory else { throw refuse("the root of the tree is not a directory") }
-        readAttributes(into: &record)
+        try readAttributes(into: &record, refuse)
         return TarEntry(record: record, extents: record.kind == .regular ? try extents(size: size, refuse) : [])
     }
 
@@ -233,7 +236,10 @@ private final class EntryHandle {
         return extents
     }
 
-    private func readAttributes(into record: inout FileRecord) {
+    private func readAttributes(
+        into record: inout FileRecord,
+        _ refuse: (String) -> ArchiveError
+    ) throws(ArchiveError) {
         var attributes = [ExtendedAttribute]()
         if archive_entry_xattr_reset(raw) > 0 {
             var name: UnsafePointer<CChar>?
@@ -244,15 +250,26 @@ private final class EntryHandle {
                 attributes.append(ExtendedAttribute(name: AttributeName.decode(bytes(name) ?? []), value: value))
             }
         }
+        // GNU tar writes a list in both forms; the kernel's own is the exact one.
+        func add(_ name: [UInt8], _ list: AccessControlList) {
+            guard !attributes.contains(where: { $0.name == name }) else { return }
+            attributes.append(ExtendedAttribute(name: name, value: list.attribute))
+        }
         if let list = accessControlList(ARCHIVE_ENTRY_ACL_TYPE_ACCESS) {
-            attributes.append(ExtendedAttribute(name: AccessControlList.accessName, value: list.attribute))
+            add(AccessControlList.accessName, list)
             // libarchive puts the owning group's permissions into the mode, the kernel those of the mask.
             if let group = list.groupPermissions { record.mode = record.mode & ~0o070 | UInt32(group) << 3 }
         }
-        if let list = accessControlList(ARCHIVE_ENTRY_ACL_TYPE_DEFAULT) {
-            attributes.append(ExtendedAttribute(name: AccessControlList.defaultName, value: list.attribute))
+        if let list = accessControlList(ARCHIVE_ENTRY_ACL_TYPE_DEFAULT) { add(AccessControlList.defaultName, list) }
+        // bsdtar writes each attribute twice, in two spellings.
+        record.attributes = []
+        for attribute in attributes.sorted(by: { $0.name.lexicographicallyPrecedes($1.name) }) {
+            if let last = record.attributes.last, last.name == attribute.name {
+                guard last == attribute else { throw refuse("it has two values for one extended attribute") }
+            } else {
+                record.attributes.append(attribute)
+            }
         }
-        record.attributes = attributes.sorted { $0.name.lexicographicallyPrecedes($1.name) }
     }
 
     private func accessControlList(_ type: Int32) -> AccessControlList? {

@@ -32,7 +32,7 @@ public final class TarWriter {
     /// the bytes of those stretches.
     /// - Parameter extents: Where a sparse file has data, in order, without overlap, within its size; `nil` for a
     ///   file that is stored as a whole.
-    /// - Throws: ``ArchiveError`` for a socket and when writing fails, `Stopped`.
+    /// - Throws: ``ArchiveError`` for a socket, for attributes of more than 1 MiB and when writing fails, `Stopped`.
     public func begin(_ record: FileRecord, extents: [DataExtent]? = nil) throws {
         precondition(left == 0, "the last entry is not complete")
         entry = record.path
@@ -73,6 +73,14 @@ public final class TarWriter {
     }
 
     private func writeHeader() throws {
+        guard header.isReadable else {
+            throw ArchiveError(
+                "write the header of",
+                entry: entry.bytes,
+                in: path,
+                .unsupported("its extended attributes take more than 1 MiB")
+            )
+        }
         padding = 0
         try header.bytes.withUnsafeBytes { try frames.write($0) }
     }

@@ -28,7 +28,7 @@ public enum TreeArchiver {
     /// meanwhile is read again, up to three times; for a large one the archive is rewound to where its entry starts.
     /// So each file is in the archive once, and its index line describes exactly what is there.
     ///
-    /// Both files are synced; nothing is left of them at failure.
+    /// Both files are synced, their directory is not; nothing is left of them at failure.
     /// - Parameters:
     ///   - selection: The tree.
     ///   - name: The first part of the file names.
@@ -65,13 +65,14 @@ public enum TreeArchiver {
         )
         defer { indexFrames.stop() }
         let run = ArchiveRun(
+            selection,
             tar: TarWriter(to: archiveFrames, path: archive.path),
             index: ArchiveIndexWriter(to: indexFrames, path: index.path),
             skipsUnreadable: options.skipsUnreadable,
             cancellation: cancellation,
             progress: progress
         )
-        let summary = try run.run(selection)
+        let summary = try run.run()
         try archive.commit()
         try index.commit()
         return summary

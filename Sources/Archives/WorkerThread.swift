@@ -44,45 +44,27 @@ struct WorkerThread: ~Copyable {
     }
 }
 
+/// A thread in a list, which a non-copyable value cannot be in.
+final class JoinOnce {
+    private var thread: WorkerThread?
+
+    init(_ thread: consuming WorkerThread) { self.thread = consume thread }
+
+    func join() {
+        if let thread = thread.take() { thread.join() }
+    }
+}
+
 /// The system gave no thread.
 struct ThreadFailure: Error {
     let errno: Int32
 }
 
-/// A lock with a condition: threads wait in it until another one changes what they wait for.
-///
-/// One condition serves all waiters, since every pipeline here has a handful of threads and passes about a thousand
-/// pieces a second at most.
-final class Monitor: @unchecked Sendable {
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-
-    init() {
-        pthread_mutex_init(mutex, nil)
-        pthread_cond_init(condition, nil)
-    }
-
-    deinit {
-        pthread_cond_destroy(condition)
-        pthread_mutex_destroy(mutex)
-        condition.deallocate()
-        mutex.deallocate()
-    }
-
-    /// Runs `body` with the lock held.
-    func locked<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        return try body()
-    }
-
-    /// Lets go of the lock until somebody calls ``wakeAll()``; holds it again on return.
-    func wait() {
-        pthread_cond_wait(condition, mutex)
-    }
-
-    /// Wakes everybody who waits.
-    func wakeAll() {
-        pthread_cond_broadcast(condition)
+extension Duration {
+    /// How long the calling thread has had a processor since it began.
+    static var processorTimeOfThread: Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 }

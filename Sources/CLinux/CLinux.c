@@ -47,6 +47,10 @@ int CLinux_renameat2(int olddir, const char *oldpath, int newdir, const char *ne
 
 int CLinux_syncfs(int fd) { return syncfs(fd); }
 
+int CLinux_start_writeback(int fd, int64_t offset, int64_t length) {
+    return sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE);
+}
+
 int CLinux_statx(int dirfd, const char *path, struct CLinux_stat *out) {
     struct statx s;
     int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (path[0] == 0 ? AT_EMPTY_PATH : 0);

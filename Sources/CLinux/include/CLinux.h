@@ -41,6 +41,9 @@ int CLinux_renameat2(int olddir, const char *oldpath, int newdir, const char *ne
 // syncfs(2): waits until the file system of `fd` has everything on disk.
 int CLinux_syncfs(int fd);
 
+// sync_file_range(2) with SYNC_FILE_RANGE_WRITE: has the kernel start writing to disk, does not wait for it.
+int CLinux_start_writeback(int fd, int64_t offset, int64_t length);
+
 // One file, as statx(2) tells it.
 struct CLinux_stat {
     uint64_t device, inode, rdev_major, rdev_minor, size, blocks;

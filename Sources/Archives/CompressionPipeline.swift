@@ -1,0 +1,248 @@
+internal import CLinux
+internal import CZstd
+internal import Files
+internal import Glibc
+internal import SystemPackage
+
+/// The part of a frame writer that its threads share.
+///
+/// Frame number n lives in slot n modulo the number of slots and goes through the states of ``Slot`` in order. All
+/// properties but a slot's buffers belong to the monitor; a slot's buffers belong to whoever its state says.
+final class CompressionPipeline: @unchecked Sendable {
+    final class Slot {
+        enum State {
+            /// The caller may fill it.
+            case empty
+            /// Waits for a compressor.
+            case filled
+            /// A compressor has it.
+            case compressing
+            /// Waits for the writer, or is being written.
+            case compressed
+        }
+
+        var state = State.empty
+        let input: UnsafeMutableRawBufferPointer
+        let output: UnsafeMutableRawBufferPointer
+        var inputCount = 0
+        var outputCount = 0
+        var level: Int32 = 0
+
+        init(frameSize: Int) {
+            input = .allocate(byteCount: frameSize, alignment: 64)
+            output = .allocate(byteCount: ZSTD_compressBound(frameSize), alignment: 64)
+        }
+
+        deinit {
+            input.deallocate()
+            output.deallocate()
+        }
+    }
+
+    private enum Event: Int, CaseIterable {
+        case slotEmptied, frameFilled, frameCompressed
+    }
+
+    private let monitor = Monitor<Event>()
+    private let descriptor: FileDescriptor
+    private let path: FilePath
+    private let slots: [Slot]
+    private var governor: LevelGovernor
+    private var submitted = 0
+    private var taken = 0
+    private var written = 0
+    private var stopping = false
+    private var failure: ArchiveError?
+    private var fileBytes: Int64 = 0
+    private var fileDigest: SHA256Digest?
+    private var draining = false
+    /// Belongs to the writer, and to the caller while nothing is left to write.
+    private var hasher = SHA256Hasher()
+    private var unsyncedBytes: Int64 = 0
+    private static let writebackSize: Int64 = 8 << 20
+    /// The frame that the last mark stands before, and what was known of the file when it was its turn.
+    private var markedFrame = -1
+    private var markedFileBytes: Int64 = 0
+    private var markedHasher: SHA256Hasher?
+
+    init(descriptor: FileDescriptor, path: FilePath, level: CompressionLevel, compressors: Int, frameSize: Int) {
+        self.descriptor = descriptor
+        self.path = path
+        self.slots = (0..<(compressors + 3)).map { _ in Slot(frameSize: frameSize) }
+        governor = LevelGovernor(level, compressors: compressors)
+    }
+
+    // MARK: The caller's side
+
+    func nextEmptySlot() throws(ArchiveError) -> Slot {
+        try monitor.locked { () throws(ArchiveError) in
+            let slot = slots[submitted % slots.count]
+            while slot.state != .empty, failure == nil {
+                let forOutput = slot.state == .compressed
+                let start = ContinuousClock.now
+                monitor.wait(for: .slotEmptied)
+                if forOutput { governor.outputWasAwaited(ContinuousClock.now - start) }
+            }
+            if let failure { throw failure }
+            return slot
+        }
+    }
+
+    func submit(_ slot: Slot, count: Int) {
+        monitor.locked {
+            slot.inputCount = count
+            slot.level = governor.levelForNextFrame()
+            slot.state = .filled
+            submitted += 1
+            monitor.wake(.frameFilled)
+        }
+    }
+
+    func drain(contentBytes: Int64) throws(ArchiveError) -> FrameTotals {
+        try monitor.locked { () throws(ArchiveError) in
+            draining = true
+            monitor.wake(.frameCompressed)
+            while failure == nil {
+                if let fileDigest {
+                    return FrameTotals(contentBytes: contentBytes, fileBytes: fileBytes, fileDigest: fileDigest)
+                }
+                monitor.wait(for: .slotEmptied)
+            }
+            throw failure ?? ArchiveError("write", in: path, .system(EIO))
+        }
+    }
+
+    func mark() {
+        monitor.locked { markedFrame = submitted }
+    }
+
+    func rewind() throws(ArchiveError) {
+        try monitor.locked { () throws(ArchiveError) in
+            while written < submitted, failure == nil { monitor.wait(for: .slotEmptied) }
+            if let failure { throw failure }
+            // Without a frame behind the mark there is nothing in the file to take back.
+            guard submitted > markedFrame, let restored = markedHasher?.copy() else { return }
+            guard lseek(descriptor.rawValue, Int(markedFileBytes - fileBytes), SEEK_CUR) >= 0,
+                case let end = lseek(descriptor.rawValue, 0, SEEK_CUR), ftruncate(descriptor.rawValue, end) == 0
+            else { throw ArchiveError("shorten", in: path, .system(errno)) }
+            fileBytes = markedFileBytes
+            hasher = restored
+            unsyncedBytes = 0
+            markedFrame = submitted
+        }
+    }
+
+    func stop() {
+        monitor.locked {
+            stopping = true
+            monitor.wakeAll()
+        }
+    }
+
+    // MARK: The compressors
+
+    func compressFrames() {
+        guard let context = ZSTD_createCCtx() else { return fail(.system(ENOMEM), "compress for") }
+        defer { ZSTD_freeCCtx(context) }
+        ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
+        while let slot = nextFilledSlot() {
+            let start = (ContinuousClock.now, Duration.processorTimeOfThread)
+            ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, slot.level)
+            let count = ZSTD_compress2(
+                context,
+                slot.output.baseAddress,
+                slot.output.count,
+                slot.input.baseAddress,
+                slot.inputCount
+            )
+            // Out of memory is all that can happen here: the output buffer has room for the worst case.
+            guard ZSTD_isError(count) == 0 else { return fail(.system(ENOMEM), "compress for") }
+            let time = ContinuousClock.now - start.0
+            let processorTime = Duration.processorTimeOfThread - start.1
+            monitor.locked {
+                governor.frameTook(time, processorTime: processorTime)
+                slot.outputCount = count
+                slot.state = .compressed
+                monitor.wake(.frameCompressed)
+            }
+        }
+    }
+
+    private func nextFilledSlot() -> Slot? {
+        monitor.locked {
+            while !stopping, failure == nil {
+                if taken < submitted {
+                    let slot = slots[taken % slots.count]
+                    taken += 1
+                    slot.state = .compressing
+                    return slot
+                }
+                let start = ContinuousClock.now
+                monitor.wait(for: .frameFilled)
+                governor.compressorWasIdle(ContinuousClock.now - start)
+            }
+            return nil
+        }
+    }
+
+    // MARK: The writer
+
+    func writeFrames() {
+        while let slot = nextCompressedSlot() {
+            let bytes = UnsafeRawBufferPointer(rebasing: slot.output[..<slot.outputCount])
+            hasher.update(bytes)
+            do {
+                try descriptor.writeAll(bytes)
+            } catch {
+                return fail(.system((error as? Errno)?.rawValue ?? EIO), "write")
+            }
+            startWriteback(behind: Int64(bytes.count))
+            monitor.locked {
+                fileBytes += Int64(bytes.count)
+                slot.state = .empty
+                written += 1
+                monitor.wake(.slotEmptied)
+            }
+        }
+        monitor.locked {
+            guard !stopping, failure == nil else { return }
+            fileDigest = hasher.finish()
+            monitor.wake(.slotEmptied)
+        }
+    }
+
+    /// Keeps the disk busy while there is something to compress, so that little is left for the sync at the end.
+    private func startWriteback(behind count: Int64) {
+        unsyncedBytes += count
+        guard unsyncedBytes >= Self.writebackSize else { return }
+        let end = Int64(lseek(descriptor.rawValue, 0, SEEK_CUR))
+        // ignored: not every file can do it, and the sync at the end is what counts
+        if end >= 0 { _ = CLinux_start_writeback(descriptor.rawValue, end - unsyncedBytes, unsyncedBytes) }
+        unsyncedBytes = 0
+    }
+
+    private func nextCompressedSlot() -> Slot? {
+        monitor.locked {
+            while !stopping, failure == nil {
+                let slot = slots[written % slots.count]
+                if slot.state == .compressed {
+                    if written == markedFrame {
+                        markedFileBytes = fileBytes
+                        markedHasher = hasher.copy()
+                    }
+                    return slot
+                }
+                if draining, written == submitted { return nil }
+                monitor.wait(for: .frameCompressed)
+            }
+            return nil
+        }
+    }
+
+    private func fail(_ cause: ArchiveError.Cause, _ operation: String) {
+        monitor.locked {
+            if failure == nil { failure = ArchiveError(operation, in: path, cause) }
+            monitor.wakeAll()
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import Testing
+
+@testable import Archives
+
+@Suite("A compression level") struct CompressionLevelTests {
+    @Test("is read from what a person types")
+    func text() {
+        #expect(CompressionLevel(text: "auto") == .automatic)
+        #expect(CompressionLevel(text: "1") == .fixed(1))
+        #expect(CompressionLevel(text: "19") == .fixed(19))
+        for text in ["", "0", "20", "-1", "fast", "3.5"] { #expect(CompressionLevel(text: text) == nil) }
+    }
+
+    /// The level after `windows` observations of one second each.
+    private func level(
+        after windows: Int,
+        from start: LevelGovernor? = nil,
+        _ note: (inout LevelGovernor) -> Void
+    ) -> Int32 {
+        let begin = ContinuousClock.now
+        var governor = start ?? LevelGovernor(.automatic, compressors: 2, now: begin)
+        for frame in 1...(windows * LevelGovernor.windowFrames) {
+            if frame % LevelGovernor.windowFrames == 0 { note(&governor) }
+            _ = governor.levelForNextFrame(now: begin + .seconds(frame) / LevelGovernor.windowFrames)
+        }
+        return governor.level
+    }
+
+    @Test("goes down while the compressors never rest or share the processors, up while the output blocks")
+    func automatic() {
+        #expect(level(after: 1) { _ in } == 2)
+        #expect(level(after: 20) { _ in } == 1)
+        #expect(level(after: 20) { $0.outputWasAwaited(.milliseconds(300)) } == 9)
+        #expect(level(after: 20) { $0.compressorWasIdle(.milliseconds(400)) } == 3)
+        let contended = level(after: 20) {
+            $0.compressorWasIdle(.milliseconds(400))
+            $0.frameTook(.milliseconds(100), processorTime: .milliseconds(60))
+        }
+        #expect(contended == 1)
+    }
+
+    @Test("that is fixed stays")
+    func fixed() {
+        let fixed = LevelGovernor(.fixed(7), compressors: 2)
+        #expect(level(after: 20, from: fixed) { _ in } == 7)
+    }
+}
