@@ -3,7 +3,7 @@
 import argparse
 import shlex
 
-from bench import MIB, PROJECT, TREES, Bench, Measurement, command_line, goals, table
+from bench import MIB, PROJECT, TREES, Bench, Measurement, command_line, goals, ratio, table
 
 DATABASE_BYTES = 500_000_000
 SAVE = "etcdctl snapshot save"
@@ -32,7 +32,7 @@ class Tool:
 
 
 class Copy(Tool):
-    name = "`cp -Ra`, `etcdctl snapshot save`"
+    name = "`cp -Ra`"
     knows_the_last = False
 
     def backup(self, with_etcd):
@@ -41,7 +41,7 @@ class Copy(Tool):
 
 
 class Tar(Tool):
-    name = "`tar \\| zstd -3 -T0`, snapshot to a file, then `zstd -3 -T0`"
+    name = "`tar \\| zstd -3 -T0`"
     knows_the_last = False
 
     def backup(self, with_etcd):
@@ -50,7 +50,7 @@ class Tar(Tool):
             lines += [f"{SAVE} {self.place}/snapshot.db", f"zstd -q -3 -T0 --rm {self.place}/snapshot.db"]
         return "\n".join(lines)
 
-    verify_name = "`zstd -t` of the archives, `sha256sum` of every source file and of the snapshot"
+    verify_name = "`zstd -t`, then `sha256sum`"
 
     def verify(self):
         return (f"zstd -q -t {self.place}/*.zst\n"
@@ -59,7 +59,7 @@ class Tar(Tool):
 
 
 class Restic(Tool):
-    name = "restic, snapshot to a file first"
+    name = "restic"
 
     def __init__(self, bench):
         super().__init__(bench)
@@ -83,7 +83,7 @@ class Restic(Tool):
 
 
 class Borg(Tool):
-    name = "borg (`zstd,3`, not encrypted), snapshot to a file first"
+    name = "borg"
 
     def __init__(self, bench):
         super().__init__(bench)
@@ -175,14 +175,14 @@ def report(tools, results, facts, runs):
         one, ours = by_tool[tool], by_tool[Ours]
         cells = [name, f"{one.wall:.2f}", f"{max(m.wall for m in all[tool]):.2f}", f"{one.cpu:.2f}",
                  f"{one.rss / MIB:.0f}"]
-        ratios = [ours.wall / one.wall, ours.cpu / one.cpu]
+        ratios = [ratio(ours.wall, one.wall), ratio(ours.cpu, one.cpu)]
         if has_disk:
             cells.append(f"{one.disk / 1e6:.1f}")
-            ratios.append(ours.disk / one.disk if one.disk else float("nan"))
-        return cells + ["" if tool is Ours else f"{ratio:.2f}" for ratio in ratios]
+            ratios.append(ratio(ours.disk, one.disk))
+        return cells + ([""] * len(ratios) if tool is Ours else ratios)
 
     head = ["", "wall s", "slowest", "CPU s", "RSS MiB"]
-    lines = [f"`{command_line()}`: the best of {runs} rounds; ratios are ours / theirs.", "", *facts]
+    lines = [f"`{command_line()}`; rounds: {runs}, the best counts; ratios are ours / theirs.", "", *facts]
     for phase, title in PHASES.items():
         for with_etcd, scope in reversed(SCOPES.items()):
             by_tool, all = best[with_etcd, phase], results[with_etcd, phase]
@@ -193,7 +193,7 @@ def report(tools, results, facts, runs):
     lines += ["", "**Reading everything back, trees and etcd**", ""]
     lines += table(head + ["ratio: wall", "CPU"], [row(tool.verify_name, tool, by_tool, all, False)
                                                     for tool in tools if tool.verify])
-    first, again = best[True, "first"], best[True, "again"]
+    first, again, alone = best[True, "first"], best[True, "again"], best[False, "again"]
     lines += ["", "**Goals** (trees and etcd, wall time unless said otherwise)", ""]
     lines += goals([
         ("first backup / `tar \\| zstd -3 -T0`", first[Ours].wall / first[Tar].wall, 1.0, ".2f"),
@@ -201,6 +201,7 @@ def report(tools, results, facts, runs):
         ("first backup / `cp -Ra` (the aim beyond)", first[Ours].wall / first[Copy].wall, 1.0, ".2f"),
         ("bytes on disk / `cp -Ra`", first[Ours].disk / first[Copy].disk, 0.35, ".3f"),
         ("second backup, nothing changed / restic", again[Ours].wall / again[Restic].wall, 0.25, ".2f"),
+        ("the same, trees alone / restic", alone[Ours].wall / alone[Restic].wall, 0.25, ".2f"),
         ("`verify` / `zstd -t` + `sha256sum`", by_tool[Ours].wall / by_tool[Tar].wall, 0.5, ".2f"),
     ])
     return lines
@@ -229,9 +230,9 @@ def main():
                              f"{tools[-1].program} --version"])
         files = sum(row["files"] for row in made.values())
         size = sum(row["bytes"] for row in made.values())
-        facts.append(f"- {files} files with {size / 1e6:.0f} MB ("
-                     + ", ".join(f"{name} {row['files']} with {row['bytes'] / 1e6:.0f} MB" for name, row in made.items())
-                     + f"); an etcd of {snapshot / 1e6:.0f} MB with {etcd['keys']} keys")
+        parts = [f"{name} {row['files']} with {row['bytes'] / 1e6:.0f} MB" for name, row in made.items()]
+        facts.append(f"- {files} files with {size / 1e6:.0f} MB ({', '.join(parts)}); "
+                     f"an etcd of {snapshot / 1e6:.0f} MB with {etcd['keys']} keys")
         bench.publish("backup", report(kinds, results, facts, options.runs), options.write)
 
 

@@ -43,8 +43,8 @@ class Bench:
         self.load = os.getloadavg()[0]
         self.scratch = Path(tempfile.mkdtemp(prefix="node-recovery-bench."))
         self.node = self.scratch / "node"
-        self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.scratch), "LC_ALL": "C.UTF-8", "ETCDCTL_API": "3",
-                            "TMPDIR": str(self.scratch)}
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.scratch), "TMPDIR": str(self.scratch),
+                            "LC_ALL": "C.UTF-8", "ETCDCTL_API": "3"}
         self.url = None
 
     def __enter__(self):
@@ -79,14 +79,25 @@ class Bench:
             try:
                 _, status, usage = os.wait4(process.pid, 0)
             except BaseException:
-                os.killpg(process.pid, signal.SIGTERM)
-                process.wait()
+                self.kill_group(process)
                 raise
             wall = time.monotonic() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             sys.exit(f"bench: status {process.returncode} of\n{script}\n{log.read_text(errors='replace')[-2000:]}")
         return Measurement(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+    @staticmethod
+    def kill_group(process):
+        """Ends a command with all its processes, which share a group, and waits until they are gone."""
+        end = time.monotonic() + 5
+        try:
+            while time.monotonic() < end:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.poll()
+                time.sleep(0.05)
+        except ProcessLookupError:
+            pass
 
     def run(self, script):
         """Runs a script that is not measured and gives back its output."""
@@ -111,13 +122,14 @@ class Bench:
 
     def make_trees(self, *options):
         self.note("making the trees")
-        made = json.loads(self.run(shlex.join([sys.executable, "-B", str(HERE / "trees.py"), "make", str(self.node),
-                                               *options])))
-        return made
+        return self.script("trees.py", "make", self.node, *options)
 
     def change_trees(self, seed):
-        return json.loads(self.run(shlex.join([sys.executable, "-B", str(HERE / "trees.py"), "change", str(self.node),
-                                               "--seed", str(seed)])))
+        return self.script("trees.py", "change", self.node, "--seed", seed)
+
+    def script(self, name, *arguments):
+        """Runs another script of this directory: what it takes of memory must not count for what is measured later."""
+        return json.loads(self.run(shlex.join([sys.executable, "-B", str(HERE / name), *map(str, arguments)])))
 
     def start_etcd(self, size, name="etcd"):
         """Starts an etcd with TLS whose database has about `size` bytes."""
@@ -126,14 +138,13 @@ class Bench:
         if not certificates.exists():
             self.run(shlex.join([str(testbed / "certificates"), str(certificates), "ecdsa"]))
         self.etcd = self.scratch / name
-        # Few log entries are kept in memory, so that the server is as large for every tool.
-        self.url = self.run(shlex.join([str(testbed / "etcd-up"), str(self.etcd), "--tls", str(certificates), "server-ip",
-                                        "--", "--quota-backend-bytes", str(8 << 30), "--max-txn-ops", "8192",
-                                        "--snapshot-count", "100"])).strip()
+        self.url = self.run(shlex.join([
+            str(testbed / "etcd-up"), str(self.etcd), "--tls", str(certificates), "server-ip",
+            "--", "--quota-backend-bytes", str(8 << 30), "--max-txn-ops", "8192",
+        ])).strip()
         self.environment.update(ETCDCTL_ENDPOINTS=self.url, ETCDCTL_CACERT=f"{certificates}/ca.crt",
                                 ETCDCTL_CERT=f"{certificates}/client.crt", ETCDCTL_KEY=f"{certificates}/client.key")
-        return json.loads(self.run(shlex.join([sys.executable, "-B", str(HERE / "objects.py"), self.url,
-                                               str(certificates), str(int(size))])))
+        return self.script("objects.py", self.url, certificates, int(size))
 
     def stop_etcd(self):
         """Ends the etcd by its process number, if that is still its own."""
@@ -176,7 +187,7 @@ class Bench:
         rows = [f"- {os.cpu_count()} cores ({model}; SHA instructions: {'yes' if 'sha_ni' in flags else 'no'}), "
                 f"{memory / 2**30:.0f} GiB of memory, {kind}, Linux {platform.release()}; "
                 f"load before the start: {self.load:.2f}"]
-        versions = [self.run(command).splitlines()[0] for command in tools]
+        versions = [self.run(command).splitlines()[0].strip("* ") for command in tools]
         return rows + [f"- {'; '.join(dict.fromkeys(versions))}"]
 
     def publish(self, name, lines, wanted):
@@ -198,6 +209,11 @@ class Bench:
 def table(head, rows):
     """A Markdown table; the first column is text, the others are figures."""
     return [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"] + [f"| {' | '.join(row)} |" for row in rows]
+
+
+def ratio(ours, theirs):
+    """Ours divided by theirs, as far as it says something."""
+    return "" if theirs <= 0 else "> 100" if ours > 100 * theirs else f"{ours / theirs:.2f}"
 
 
 def goals(rows):

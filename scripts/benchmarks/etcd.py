@@ -4,7 +4,7 @@ import argparse
 import shlex
 import subprocess
 
-from bench import MIB, PROJECT, Bench, Measurement, command_line, table
+from bench import MIB, PROJECT, Bench, Measurement, command_line, ratio, table
 
 SIZES = (500_000_000, 2_000_000_000)
 
@@ -62,15 +62,14 @@ def main():
             lines += table(["", "wall s", "slowest", "CPU s", "RSS MiB", "ratio: wall", "CPU", "RSS"], [
                 [name, f"{one.wall:.2f}", f"{max(m.wall for m in results[what, name]):.2f}", f"{one.cpu:.2f}",
                  f"{one.rss / MIB:.0f}"]
-                + ([""] * 3 if one is ours[what] else [f"{ours[what].wall / one.wall:.2f}",
-                                                       f"{ours[what].cpu / one.cpu:.2f}",
-                                                       f"{ours[what].rss / one.rss:.2f}"])
+                + ([""] * 3 if one is ours[what] else [ratio(ours[what].wall, one.wall), ratio(ours[what].cpu, one.cpu),
+                                                       ratio(ours[what].rss, one.rss)])
                 for (what, name), one in best.items()])
             bench.stop_etcd()
             bench.remove(bench.etcd, snapshot)
         facts = bench.facts(["etcdctl version", f"{etcdutl} version",
                              f"{shlex.quote(str(bench.program))} etcd-snapshot --version"])
-        head = [f"`{command_line()}`: the best of {options.runs} rounds; ratios are ours / theirs.", "", *facts]
+        head = [f"`{command_line()}`; rounds: {options.runs}, the best counts; ratios are ours / theirs.", "", *facts]
         bench.publish("etcd", head + lines, options.write)
 
 

@@ -80,7 +80,8 @@ class Text:
 
     def api_object(self):
         uid = f"{self.random.getrandbits(128):032x}"
-        labels = ",".join(f'"app.kubernetes.io/{self.words()}":"{self.words()}"' for _ in range(self.random.randint(2, 6)))
+        labels = ",".join(f'"app.kubernetes.io/{self.words()}":"{self.words()}"'
+                          for _ in range(self.random.randint(2, 6)))
         values = ",".join(f'"{self.words()}{self.words().title()}":"{self.value()}"'
                           for _ in range(self.random.randint(5, 20)))
         return (f'{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{self.words()}-{self.words()}",'
