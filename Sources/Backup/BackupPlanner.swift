@@ -7,7 +7,9 @@ import RecoveryPoints
 import Reporting
 import SystemPackage
 
-/// Finds the source of every component on a node and what it would cost. Changes nothing.
+/// Finds the source of every component on a node and what it would cost.
+///
+/// Changes nothing.
 struct BackupPlanner {
     let request: BackupRequest
     let node: Node

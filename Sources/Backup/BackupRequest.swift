@@ -33,7 +33,9 @@ public struct BackupRequest: Sendable {
     public var directory: FilePath
     /// The node's profile.
     public var profile: ProfileChoice = .detect
-    /// Take only these components; `nil` takes all that the node has. A component named here must be there.
+    /// Take only these components; `nil` takes all that the node has.
+    ///
+    /// A component named here must be there.
     public var onlyComponents: [String]?
     /// Leave these components out.
     public var skippedComponents: [String] = []

@@ -4,7 +4,9 @@ public import RecoveryPoints
 
 /// Removes the recovery points that the retention rule no longer wants.
 public enum Pruning {
-    /// What the rule says about every recovery point of a store, the newest first. Changes nothing.
+    /// What the rule says about every recovery point of a store, the newest first.
+    ///
+    /// Changes nothing.
     public static func plan(_ store: RecoveryStore, keep: Int) throws(BackupError) -> [Retention.Decision] {
         do {
             let candidates = try store.all().map { entry -> Retention.Candidate in

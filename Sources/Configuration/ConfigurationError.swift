@@ -16,7 +16,7 @@ public struct ConfigurationError: OperatorError, Equatable {
         self.reason = reason
     }
 
-    /// `'/etc/node-recovery/config.toml', line 3: there is no key 'kep'; did you mean 'keep'?`
+    /// Names the file and the line: `'/etc/node-recovery/config.toml', line 3: there is no key 'kep'`.
     public var summary: String {
         "'\(file)'\(line.map { ", line \($0)" } ?? ""): \(reason)"
     }

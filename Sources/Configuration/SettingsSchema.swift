@@ -1,6 +1,8 @@
 internal import Reporting
 
-/// The keys of `config.toml`, one row each. Names in these rows are in files in the field: never renamed.
+/// The keys of `config.toml`, one row each.
+///
+/// Names in these rows are in files in the field: never renamed.
 enum SettingsSchema {
     static let keys: [Key] = [
         Key("dir", .path, "The directory that holds the recovery points") { $0.directory = $1.text },

@@ -100,7 +100,7 @@ public struct NodeIdentity: Codable, Sendable, Equatable {
 
 /// One component of a recovery point.
 public struct ComponentEntry: Codable, Sendable, Equatable {
-    /// Its name in the plan: `etc`, `etcd`, …
+    /// Its name in the plan, such as `etc`.
     public var name: String
     /// Its files in the recovery point.
     public var files: [StoredFile]

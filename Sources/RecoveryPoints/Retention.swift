@@ -26,7 +26,7 @@ public struct Retention: Sendable, Equatable {
         public var generation: Int
         /// Whether it goes.
         public var isRemoved: Bool
-        /// Why, for a person: `one of the newest 2`, `the newest verified one`, …
+        /// Why, for a person, such as `one of the newest 2`.
         public var reason: String
     }
 

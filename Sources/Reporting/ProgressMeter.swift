@@ -1,6 +1,8 @@
 import Synchronization
 
-/// How far a run is: written by the code that does the work, read by whoever shows it. Safe from every thread.
+/// How far a run is: written by the code that does the work, read by whoever shows it.
+///
+/// Safe from every thread.
 public final class ProgressMeter: Sendable {
     /// One moment of a run.
     public struct Reading: Sendable, Equatable {
@@ -14,7 +16,9 @@ public final class ProgressMeter: Sendable {
         public var activity = ""
         /// Bytes of the component done so far.
         public var doneBytes: Int64 = 0
-        /// Bytes of the component in all, as estimated; 0 when not known. `doneBytes` may go past it.
+        /// Bytes of the component in all, as estimated; 0 when not known.
+        ///
+        /// `doneBytes` may go past it.
         public var totalBytes: Int64 = 0
         /// Bytes of all components done so far.
         public var allDoneBytes: Int64 = 0

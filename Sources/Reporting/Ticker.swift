@@ -45,7 +45,9 @@ public final class Ticker: Sendable {
         stop()
     }
 
-    /// Ends the ticking and waits for a call that is under way. Calling it again does nothing.
+    /// Ends the ticking and waits for a call that is under way.
+    ///
+    /// Calling it again does nothing.
     public func stop() {
         shared.wake.cancel(.signal(0))
         let running = thread.withLock { thread in

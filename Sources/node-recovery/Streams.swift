@@ -3,7 +3,9 @@ import Reporting
 
 /// The two streams of a command: results on standard output, everything else on standard error.
 enum Streams {
-    /// Prints a result. A reader that went away (`| head`) ends the program quietly.
+    /// Prints a result.
+    ///
+    /// A reader that went away (`| head`) ends the program quietly.
     static func printResult(_ text: String) {
         write(text + "\n", to: STDOUT_FILENO)
     }

@@ -5,7 +5,9 @@ public import Reporting
 import Synchronization
 public import SystemPackage
 
-/// Makes nodes whose root is a directory and whose services do what a test says. A call that a test did not script
+/// Makes nodes whose root is a directory and whose services do what a test says.
+///
+/// A call that a test did not script
 /// throws ``Unscripted`` with the call's name.
 public enum FakeNode {
     /// A node of these parts; what is left out refuses every call.
