@@ -7,6 +7,30 @@ import Testing
 
 @testable import Archives
 
+extension SeededGenerator {
+    /// `count` bytes; every second stretch repeats itself, so that there is something to compress.
+    mutating func bytes(_ count: Int) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        bytes.withUnsafeMutableBytes { buffer in
+            var start = 0
+            while start < buffer.count {
+                let length = min(1024, buffer.count - start)
+                let repeated = UInt8(truncatingIfNeeded: next())
+                let isRepetition = next() & 1 == 0
+                var offset = 0
+                while offset < length {
+                    var value = isRepetition ? UInt64(repeated) &* 0x0101_0101_0101_0101 : next()
+                    let size = min(8, length - offset)
+                    memcpy(buffer.baseAddress! + start + offset, &value, size)
+                    offset += size
+                }
+                start += length
+            }
+        }
+        return bytes
+    }
+}
+
 /// Whether the tests may make devices, mounts and labels.
 let isRoot = geteuid() == 0
 
