@@ -2,14 +2,12 @@ internal import Files
 public import Reporting
 public import SystemPackage
 
-/// A snapshot could not be restored.
+/// A sound snapshot could not be restored.
 public struct SnapshotError: OperatorError, Equatable {
     /// What stands in the way.
     public enum Cause: Sendable, Equatable {
         /// Options that contradict each other or that etcd would not take.
         case options(String)
-        /// The snapshot has faults; each is a line.
-        case damaged(faults: [String])
         /// The snapshot's data are newer than the etcd that is to run on them.
         case olderServer(server: String, data: String, canBeForced: Bool)
         /// A revision beyond 2^63 - 1.
@@ -35,13 +33,10 @@ public struct SnapshotError: OperatorError, Equatable {
         self.cause = cause
     }
 
-    /// Names the snapshot or the place and the reason; the first fault of a damaged snapshot.
+    /// Names the snapshot or the place and the reason.
     public var summary: String {
         switch cause {
         case .options(let reason): reason
-        case .damaged(let faults):
-            "the snapshot '\(snapshot)' is damaged: \(faults.first ?? "")"
-                + (faults.count > 1 ? " (and \(faults.count - 1) more)" : "")
         case .olderServer(let server, let data, _):
             "the snapshot '\(snapshot)' holds data of etcd \(data), which etcd \(server) is too old for"
         case .revisionOverflow(let current, let bump):
@@ -58,7 +53,6 @@ public struct SnapshotError: OperatorError, Equatable {
     public var hint: String? {
         switch cause {
         case .options, .revisionOverflow, .system: nil
-        case .damaged: "list all faults with: etcd-snapshot verify '\(snapshot)'"
         case .olderServer(_, _, let canBeForced):
             canBeForced
                 ? "use an etcd of that version; or insist with --allow-older-server, which etcd does not support"
@@ -73,7 +67,6 @@ public struct SnapshotError: OperatorError, Equatable {
     public var exitStatus: ExitStatus {
         switch cause {
         case .options, .revisionOverflow: .usage
-        case .damaged: .dataError
         case .olderServer: .config
         case .targetInUse, .noSpace, .system(_, _, .noSpace): .cantCreate
         case .system(_, _, .permissionDenied), .system(_, _, .notPermitted): .noPermission

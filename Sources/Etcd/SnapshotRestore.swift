@@ -45,7 +45,7 @@ public struct SnapshotRestore {
     /// database for a member, but would take a database without its log for a new one.
     /// - Parameter snapshot: unpacked, open for reading; its offset is not used.
     /// - Parameter name: what the snapshot is called in messages.
-    /// - Throws: ``SnapshotError``, ``BoltError``, ``Stopped``; then nothing is left at the place or beside it.
+    /// - Throws: ``SnapshotDamaged``, ``SnapshotError``, ``BoltError``, ``Stopped``; then nothing is left at the place or beside it.
     public func restore(_ snapshot: FileDescriptor, named name: String, to dataDirectory: FilePath) throws
         -> RestoredSnapshot
     {
@@ -196,7 +196,7 @@ public struct SnapshotRestore {
         let inspection = try inspector.inspect(snapshot) { progress(.check, $0, $1) }
         guard inspection.faults.isEmpty, let status = inspection.status, let contents = inspection.contents,
             let database = inspection.database
-        else { throw SnapshotError(snapshot: name, .damaged(faults: inspection.faults)) }
+        else { throw SnapshotDamaged(name: name, faults: inspection.faults) }
         return (database, contents, status.currentRevision, inspection.warnings)
     }
 
@@ -308,7 +308,7 @@ public struct SnapshotRestore {
             progress(.write, min(total, Int64($0) * Int64(source.meta.pageSize)), total)
         }
         // It was good a moment ago.
-        guard walk.faults.isEmpty else { throw SnapshotError(snapshot: snapshot, .damaged(faults: walk.faults.lines)) }
+        guard walk.faults.isEmpty else { throw SnapshotDamaged(name: snapshot, faults: walk.faults.lines) }
         return try writer.finish()
     }
 

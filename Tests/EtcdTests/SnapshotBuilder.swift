@@ -95,7 +95,7 @@ func pairs(in path: FilePath) throws -> [String: [[UInt8]: [UInt8]]] {
             buckets[name]?[Array(walk.key)] = value
         case .end:
             guard walk.faults.isEmpty else {
-                throw SnapshotError(snapshot: path.string, .damaged(faults: walk.faults.lines))
+                throw SnapshotDamaged(name: path.string, faults: walk.faults.lines)
             }
             return buckets
         }

@@ -40,9 +40,12 @@ struct RestoreBench {
     }
 
     /// The error of a restore that must fail and leave nothing.
-    func refusal(sourceLocation: SourceLocation = #_sourceLocation) throws -> SnapshotError? {
+    func refusal<Refusal: OperatorError>(
+        _ type: Refusal.Type = SnapshotError.self,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> Refusal? {
         let before = try Shell.output("cd '\(directory.path)' && find . | sort")
-        let error = #expect(throws: SnapshotError.self, sourceLocation: sourceLocation) { try restore() }
+        let error = #expect(throws: type, sourceLocation: sourceLocation) { try restore() }
         #expect(try Shell.output("cd '\(directory.path)' && find . | sort") == before, sourceLocation: sourceLocation)
         return error
     }
@@ -278,12 +281,8 @@ struct RestoreBench {
         damage.apply(&image)
         image.seal()
         try image.write(to: bench.snapshot)
-        let error = try bench.refusal()
-        guard case .damaged(let faults) = error?.cause else {
-            Issue.record("\(String(describing: error))")
-            return
-        }
-        #expect(faults.contains { $0.contains(damage.expected) })
+        let error = try bench.refusal(SnapshotDamaged.self)
+        #expect(error?.faults.contains { $0.contains(damage.expected) } == true)
         #expect(error?.exitStatus == .dataError)
     }
 
@@ -293,7 +292,7 @@ struct RestoreBench {
         var image = try SnapshotImage("etcd-3.5.26-auth")
         image.bytes.removeLast(32)
         try image.write(to: bench.snapshot)
-        #expect(try bench.refusal()?.exitStatus == .dataError)
+        #expect(try bench.refusal(SnapshotDamaged.self)?.exitStatus == .dataError)
         bench.options.skipHashCheck = true
         #expect(try bench.restore().warnings.count == 1)
     }
