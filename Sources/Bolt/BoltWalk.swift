@@ -114,11 +114,6 @@ public final class BoltWalk {
         return .end
     }
 
-    /// Walks to the end.
-    public func finishWalk() throws {
-        while try next() != .end {}
-    }
-
     // MARK: - Start and end
 
     private func start() throws {
