@@ -60,7 +60,7 @@ public final class FrameReader {
     public convenience init(path: FilePath, jobs: Int, cancellation: Cancellation) throws(ArchiveError) {
         let descriptor: FileDescriptor
         do {
-            descriptor = try FileDescriptor.open(path, .readOnly, options: [.noFollow, .closeOnExec])
+            descriptor = try FileDescriptor.open(path, .readOnly, options: [.noFollow, .closeOnExec, .nonBlocking])
         } catch {
             throw ArchiveError("open", in: path, .system((error as? Errno)?.rawValue ?? EIO))
         }

@@ -18,6 +18,8 @@ public enum BackupError: OperatorError {
     case unknownComponent(String)
     /// The recovery point does not have the component.
     case componentMissing(String, generation: Int)
+    /// The component has no files of the node that could be compared or chosen from.
+    case noFiles(component: String)
     /// A component that was asked for by name, or that the profile needs, cannot be taken.
     case sourceMissing(component: String, reason: String)
     /// Text that is no path below the node's root.
@@ -61,6 +63,7 @@ public enum BackupError: OperatorError {
         case .unknownComponent(let name):
             "there is no component '\(name)'; the components are \(BackupPlan.components.map(\.name).joined(separator: ", "))"
         case .componentMissing(let name, let generation): "recovery point \(generation) has no component '\(name)'"
+        case .noFiles(let component): "component '\(component)' has no files of the node to compare or to choose from"
         case .sourceMissing(let component, let reason): "component '\(component)' cannot be taken: \(reason)"
         case .notAPath(let text): "'\(text)' is not a path below the node's root"
         case .etcdNotFound(let profile): "no etcd was found on this \(profile) node"
@@ -97,6 +100,7 @@ public enum BackupError: OperatorError {
         case .noSpace(let directory, _, _):
             "remove old recovery points with 'node-backup prune --keep 1 --dir \(directory)', or leave parts out with --skip"
         case .unknownComponent, .notAPath: nil
+        case .noFiles(let component): "'node-backup extract POINT \(component) --to DIR' takes all of it out"
         case .componentMissing(_, let generation): "see what it has with 'node-backup show \(generation)'"
         case .sourceMissing(let component, _): "leave it out with --skip \(component)"
         case .etcdNotFound:
@@ -123,7 +127,7 @@ public enum BackupError: OperatorError {
         case .notRoot: .noPermission
         case .notAMount, .noDirectory, .noSpace: .cantCreate
         case .unknownComponent, .notAPath: .usage
-        case .componentMissing, .sourceMissing, .etcdNotFound: .noInput
+        case .componentMissing, .noFiles, .sourceMissing, .etcdNotFound: .noInput
         case .etcdURL, .etcdFileUnknown: .config
         case .staticPod, .machineConfig: .dataError
         case .snapshotDamaged, .verificationFailed, .damagedPoints: .dataError

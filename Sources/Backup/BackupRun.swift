@@ -225,6 +225,7 @@ public struct BackupRun {
                 earlier.faults.isEmpty
             {
                 results[component.name] = earlier
+                meter.advance(bytes: component.sourceBytes)
                 continue
             }
             if component.file(.snapshot) != nil {

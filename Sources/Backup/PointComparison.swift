@@ -32,7 +32,7 @@ public struct PointComparison {
                     throw BackupError.componentMissing(name, generation: point.generation)
                 }
                 guard component.file(.index) != nil else {
-                    throw BackupError.sourceMissing(component: name, reason: "it has no files to compare")
+                    throw BackupError.noFiles(component: name)
                 }
             }
             let root = try RootDirectory(path: node.root)

@@ -56,7 +56,7 @@ public struct PointExtraction {
                 return Int64(contents.files)
             }
             guard paths.isEmpty else {
-                throw BackupError.sourceMissing(component: name, reason: "it has no files to choose from")
+                throw BackupError.noFiles(component: name)
             }
             if let snapshot = component.file(.snapshot) {
                 try unpack(point.path(of: snapshot), to: "etcd.snapshot", in: target)

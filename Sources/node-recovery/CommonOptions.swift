@@ -65,11 +65,13 @@ struct CommonOptions: ParsableArguments {
         let root = try RootDirectory(path: rootPath)
         let limit = 1 << 20
         if let config {
-            let path = FilePath(config)
-            let file = try RootDirectory(
-                path: path.removingLastComponent().isEmpty ? "." : path.removingLastComponent()
-            )
-            let bytes = try file.readFile(FilePath(path.lastComponent?.string ?? ""), limitBytes: limit)
+            let bytes: [UInt8]
+            do throws(FilesError) {
+                let file = try OwnedDescriptor(reading: FilePath(config))
+                bytes = try file.descriptor.readAll(limitBytes: limit, path: config)
+            } catch {
+                throw ConfigurationError(file: config, line: nil, reason: "could not be read: \(error.errno)")
+            }
             try settings.apply(String(decoding: bytes, as: UTF8.self), file: config)
             return settings
         }

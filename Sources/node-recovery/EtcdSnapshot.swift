@@ -24,8 +24,7 @@ extension EtcdSnapshot {
                 The file appears under its name only when every byte has arrived, its digest is right and every page \
                 of it was looked at. One member is asked; it need not have a leader.
 
-                  $ etcd-snapshot save --endpoint https://127.0.0.1:2379 --cacert ca.crt --cert client.crt \
-                --key client.key snapshot.db
+                  $ etcd-snapshot save --cacert ca.crt --cert etcd.crt --key etcd.key snapshot.db
 
                 \(exitStatuses(
                     (.done, "saved and verified"),
@@ -37,16 +36,29 @@ extension EtcdSnapshot {
                 """
         )
 
-        @Option(help: ArgumentHelp("The member's client URL.", valueName: "url"))
+        @Option(
+            name: [.long, .customLong("etcd-endpoint")],
+            help: ArgumentHelp("The member's client URL.", valueName: "url")
+        )
         var endpoint = "https://127.0.0.1:2379"
 
-        @Option(help: ArgumentHelp("The authority that signed etcd's certificate.", valueName: "file"))
+        // The second spellings are those of 'node-backup create', which hints about etcd name.
+        @Option(
+            name: [.long, .customLong("etcd-cacert")],
+            help: ArgumentHelp("The authority that signed etcd's certificate.", valueName: "file")
+        )
         var cacert: String?
 
-        @Option(help: ArgumentHelp("Our certificate.", valueName: "file"))
+        @Option(
+            name: [.long, .customLong("etcd-cert")],
+            help: ArgumentHelp("Our certificate.", valueName: "file")
+        )
         var cert: String?
 
-        @Option(help: ArgumentHelp("Our private key.", valueName: "file"))
+        @Option(
+            name: [.long, .customLong("etcd-key")],
+            help: ArgumentHelp("Our private key.", valueName: "file")
+        )
         var key: String?
 
         @Option(help: ArgumentHelp("Give up after this long: 90s, 8min, 1h.", valueName: "duration"))
@@ -90,6 +102,8 @@ extension EtcdSnapshot {
             discussion: """
                 Looks at all of FILE, digest included, which etcd's own tools do not.
 
+                  $ etcd-snapshot status --json /var/recovery/latest/etcd.snapshot.zst
+
                 \(exitStatuses((.done, "printed"), (.dataError, "the snapshot is damaged"), (.noInput, "no such file")))
                 """
         )
@@ -119,6 +133,8 @@ extension EtcdSnapshot {
             abstract: "Prove a snapshot: digest, every page, key order, free list.",
             discussion: """
                 Lists every fault that it finds.
+
+                  $ etcd-snapshot verify snapshot.db
 
                 \(exitStatuses((.done, "good"), (.dataError, "the snapshot is damaged"), (.noInput, "no such file")))
                 """

@@ -28,9 +28,13 @@ struct NodeBackup: AsyncParsableCommand {
     )
 }
 
-/// The exit statuses at the end of a subcommand's help.
+/// The exit statuses at the end of a subcommand's help; `usage`, which all have, is added.
 func exitStatuses(_ rows: (ExitStatus, String)...) -> String {
-    "EXIT STATUS:\n" + rows.map { "  \($0.0.rawValue)  \($0.1)" }.joined(separator: "\n")
+    let all = rows + [(.usage, "the command line cannot be understood")]
+    let lines = all.sorted { $0.0.rawValue < $1.0.rawValue }.map { status, meaning in
+        "  \(status.rawValue < 10 ? " " : "")\(status.rawValue)  \(meaning)"
+    }
+    return "EXIT STATUS:\n" + lines.joined(separator: "\n")
 }
 
 extension NodeBackup {
@@ -177,6 +181,8 @@ extension NodeBackup {
             discussion: """
                 Reads the manifests only; 'node-backup verify' reads everything.
 
+                  $ node-backup list
+
                 \(exitStatuses((.done, "listed, even when there is none"), (.noInput, "DIR is not there")))
                 """
         )
@@ -204,6 +210,8 @@ extension NodeBackup {
             abstract: "Show what a recovery point holds.",
             discussion: """
                 With --json prints the manifest itself.
+
+                  $ node-backup show 7
 
                 \(exitStatuses(
                     (.done, "shown"),
@@ -233,6 +241,8 @@ extension NodeBackup {
                 Reads everything: the manifest, each archive and each file in it against their SHA-256 digests, the \
                 etcd snapshot's own digest and every page of it. Names the first bad file of each archive. Nothing on \
                 the node changes; the result is recorded beside the manifest.
+
+                  $ node-backup verify --all
 
                 \(exitStatuses(
                     (.done, "all is as it was written"),
@@ -295,6 +305,8 @@ extension NodeBackup {
             discussion: """
                 One line a file: '+' added, '-' removed, 'M' changed and in what: content, mode, owner, time, link, \
                 xattr. Nothing is written.
+
+                  $ node-backup diff 7 --component etc
 
                 \(exitStatuses(
                     (.done, "compared, whatever was found"),
@@ -380,6 +392,8 @@ extension NodeBackup {
             discussion: """
                 The newest N stay, and the newest one that was verified stays however old it is. A damaged one is \
                 neither counted nor removed.
+
+                  $ node-backup prune --keep 1 --dry-run
 
                 \(exitStatuses((.done, "removed, or nothing to remove"), (.tempFail, "another run is working")))
                 """

@@ -19,15 +19,7 @@ enum Program {
     static func main() async {
         SignalWatch.block()
         let (name, command, arguments) = choose(CommandLine.arguments)
-        guard let command else {
-            Streams.printError(
-                """
-                \(name): say which command is wanted: \(commands.map(\.name).filter { !$0.hasSuffix(".sh") }.joined(separator: ", "))
-                hint: 'node-recovery node-backup --help' tells what each does
-                """
-            )
-            exit(ExitStatus.usage.rawValue)
-        }
+        guard let command else { finishWithoutCommand(arguments, name: name) }
         do {
             var parsed = try command.parseAsRoot(arguments)
             if var parsed = parsed as? any AsyncParsableCommand {
@@ -49,11 +41,23 @@ enum Program {
         if arguments.count > 1, let entry = commands.first(where: { $0.name == arguments[1] }) {
             return (arguments[1], entry.command, Array(arguments.dropFirst(2)))
         }
-        if arguments.dropFirst().first == "--version" {
-            print("node-recovery \(version)")
-            exit(0)
+        return ("node-recovery", nil, Array(arguments.dropFirst()))
+    }
+
+    /// The program under its own name, and no command after it: its version, its commands, or what is missing.
+    private static func finishWithoutCommand(_ arguments: [String], name: String) -> Never {
+        let names = commands.map(\.name).filter { !$0.hasSuffix(".sh") }.joined(separator: ", ")
+        let hint = "'node-recovery node-backup --help' tells what a command does"
+        switch arguments.first {
+        case "--version":
+            Streams.printResult("\(name) \(version)")
+        case "--help", "-h", "help":
+            Streams.printResult("The commands are \(names).\n\(hint)")
+        default:
+            Streams.printError("\(name): say which command is wanted: \(names)\nhint: \(hint)")
+            exit(ExitStatus.usage.rawValue)
         }
-        return ("node-recovery", nil, [])
+        exit(ExitStatus.done.rawValue)
     }
 
     /// Prints an error the way the house prints them and ends with its status.

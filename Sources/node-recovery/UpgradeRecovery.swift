@@ -11,6 +11,15 @@ struct UpgradeRecovery: AsyncParsableCommand {
         discussion: """
             This version only knows --take-backup, which is 'node-backup create'. It cannot recover the node by \
             itself: the recovery points can be restored by hand, as docs/recovery-point-format.md shows.
+
+              $ upgrade-recovery --take-backup
+
+            \(exitStatuses(
+                (.done, "the recovery point is there and was read back"),
+                (.unavailable, "recovery was asked for, or etcd does not answer"),
+                (.tempFail, "stopped by a signal, by --timeout, or another run is working")
+            ))
+            Of the others 'node-backup create --help' tells.
             """,
         version: "upgrade-recovery \(Program.version)"
     )
