@@ -5,7 +5,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-@Suite("A backup that cannot be taken", .enabled(if: Tier.live.isWanted, "\(Tier.live.comment)"))
+@Suite("A backup that cannot be taken", .enabled(if: Tier.live.isWanted, Tier.live.comment))
 struct BadInputTests {
     /// Expects that a run ended as it must, with its message and its hint, and left the recovery points alone.
     private func expect(

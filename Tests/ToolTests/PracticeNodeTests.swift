@@ -6,7 +6,7 @@ import Testing
 @Suite(
     "A recovery point of a practice node",
     .serialized,
-    .enabled(if: Tier.live.isWanted, "\(Tier.live.comment)"),
+    .enabled(if: Tier.live.isWanted, Tier.live.comment),
     PracticeNodes()
 )
 struct PracticeNodeTests {
