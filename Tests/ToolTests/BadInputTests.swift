@@ -109,7 +109,9 @@ struct BadInputTests {
             as: points
         )
         // The default one counts as well.
-        try Shell.output("mkdir -p '\(node.root)/etc/node-recovery'; echo kep=3 > '\(node.root)/etc/node-recovery/config.toml'")
+        try Shell.output(
+            "mkdir -p '\(node.root)/etc/node-recovery'; echo kep=3 > '\(node.root)/etc/node-recovery/config.toml'"
+        )
         try expect(
             try node.create(),
             78,
@@ -154,15 +156,22 @@ struct BadInputTests {
         let etcd = try RunningEtcd(in: node.directory / "etcd", certificates: (pki, "server-ip"))
         func create(host: String = "127.0.0.1", ca: String = "ca", client: String = "client") throws -> Tool.Result {
             try node.create(
-                "--etcd-endpoint", "https://\(host):\(etcd.port)", "--etcd-cacert", "\(pki)/\(ca).crt",
-                "--etcd-cert", "\(pki)/\(client).crt", "--etcd-key", "\(pki)/\(client).key"
+                "--etcd-endpoint",
+                "https://\(host):\(etcd.port)",
+                "--etcd-cacert",
+                "\(pki)/\(ca).crt",
+                "--etcd-cert",
+                "\(pki)/\(client).crt",
+                "--etcd-key",
+                "\(pki)/\(client).key"
             )
         }
         let url = "https://127.0.0.1:\(etcd.port)"
         try expect(
             try create(ca: "foreign-ca"),
             69,
-            says: "the certificate of '\(url)' is not trusted: signed by 'CN = ca', which is not in '\(pki)/foreign-ca.crt'",
+            says:
+                "the certificate of '\(url)' is not trusted: signed by 'CN = ca', which is not in '\(pki)/foreign-ca.crt'",
             hint: "--etcd-cacert",
             on: node,
             as: points
@@ -327,7 +336,8 @@ struct BadInputTests {
         #expect(plan.output.contains("NOT ENOUGH"), "\(plan)")
     }
 
-    @Test("because the file system fills up on the way leaves nothing behind, wherever that was") func fillsUp() throws {
+    @Test("because the file system fills up on the way leaves nothing behind, wherever that was") func fillsUp() throws
+    {
         let node = try SmallNode(takesPoint: false)
         try Shell.output(
             "head -c 24M /dev/urandom > '\(node.root)/usr/local/noise'; head -c 80M /dev/urandom > '\(node.root)/var/lib/kubelet/noise'"
@@ -338,7 +348,9 @@ struct BadInputTests {
         var places: Set<String> = []
         var isDone = false
         for mebibytes in stride(from: needed + 2, to: 114 + program >> 20, by: 3) {
-            try Shell.output("umount '\(node.store)'; mount -t tmpfs -o size=\(mebibytes)m,mode=0700 test '\(node.store)'")
+            try Shell.output(
+                "umount '\(node.store)'; mount -t tmpfs -o size=\(mebibytes)m,mode=0700 test '\(node.store)'"
+            )
             let result = try node.create()
             isDone = result.status == 0
             if isDone { break }
@@ -425,7 +437,10 @@ final class PartialEtcd {
             // Each call has a connection of its own: the status first, then the snapshot.
             guard count.add(1, ordering: .relaxed).oldValue % 2 == 1 else {
                 try peer.send(.grpcHeaders(stream: stream))
-                try peer.sendData(HTTP2Peer.message([0x12, 5] + "3.4.0".utf8 + [0x18] + Self.varint(1 << 20)), stream: stream)
+                try peer.sendData(
+                    HTTP2Peer.message([0x12, 5] + "3.4.0".utf8 + [0x18] + Self.varint(1 << 20)),
+                    stream: stream
+                )
                 try peer.send(.trailers(status: 0, stream: stream))
                 return peer.wait()
             }

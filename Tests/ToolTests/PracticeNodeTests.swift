@@ -60,7 +60,10 @@ struct PracticeNodeTests {
         #expect(proof.items.map { $0["is_good"].bool } == [true])
         #expect(try node.backupDone("verify", store).hasPrefix("Recovery point 1: good (etcd, static-pods, etc,"))
         #expect(try Shell.output("readlink '\(store)/latest'; stat -c %a '\(store)'") == "points/1\n700\n")
-        #expect(try Shell.output("find '\(store)/points' -type f ! -perm 0600; find '\(store)/points' -type d ! -perm 0700") == "")
+        #expect(
+            try Shell.output("find '\(store)/points' -type f ! -perm 0600; find '\(store)/points' -type d ! -perm 0700")
+                == ""
+        )
         #expect(try Shell.output("'\(store)/upgrade-recovery.sh' --version").hasPrefix("upgrade-recovery "))
         #expect(try Shell.output("cmp '\(store)/upgrade-recovery' '\(node.tool.program)'") == "")
     }
@@ -146,7 +149,9 @@ struct PracticeNodeTests {
                 "cd '\(node.root)' && rsync -aAXHc --delete ../saved/etc ../saved/usr . && rm -rf ../saved"
             )
         }
-        let lines = try node.backupDone("diff", store, "1", "--component", "etc").split(separator: "\n").map(String.init)
+        let lines = try node.backupDone("diff", store, "1", "--component", "etc").split(separator: "\n").map(
+            String.init
+        )
         #expect(
             lines.filter { !$0.hasPrefix("M /etc (") } == [
                 "+ /etc/added.conf", "+ /etc/added.d", "+ /etc/added.d/one", "M /etc/fstab (mode)",
@@ -180,7 +185,10 @@ struct PracticeNodeTests {
         let except = "! -type s ! -path etc/.updated"
         let original = try PracticeNode.listing(of: node.root, trees, except: except)
         #expect(original.split(separator: "\n").count > 1000)
-        for word in [" p 600 ", " c 620 ", " b ", "security.capability", "security.selinux", "trusted.site", "system.posix_acl_default"] {
+        for word in [
+            " p 600 ", " c 620 ", " b ", "security.capability", "security.selinux", "trusted.site",
+            "system.posix_acl_default",
+        ] {
             #expect(original.contains(word), "the node has nothing of \(word)")
         }
         #expect(try PracticeNode.listing(of: target, trees, except: except) == original)
@@ -265,7 +273,8 @@ struct PracticeNodeTests {
 
         let plan = try node.backupDone("prune", store, "--keep", "1", "--dry-run")
         #expect(
-            plan == "would keep 3: the newest\nwould remove 2: not one of the newest 1\nwould remove 1: not one of the newest 1\n"
+            plan
+                == "would keep 3: the newest\nwould remove 2: not one of the newest 1\nwould remove 1: not one of the newest 1\n"
         )
         #expect(try Shell.output("ls '\(store)/points'") == "1\n2\n3\n")
         let pruned = try JSON(parsing: try node.backupDone("prune", store, "--keep", "1", "--json"))
@@ -321,7 +330,10 @@ struct PracticeNodeTests {
         #expect(document["deployments"].items.map { $0["is_booted"].bool } == [false, true])
         let status = try Shell.output("ostree admin --sysroot='\(sysroot)' status")
         let lines = status.split(separator: "\n").map(String.init)
-        let second = try #require(lines.lastIndex { $0.contains("\(document["kept"]["checksum"].text ?? "-")") }, "\(status)")
+        let second = try #require(
+            lines.lastIndex { $0.contains("\(document["kept"]["checksum"].text ?? "-")") },
+            "\(status)"
+        )
         #expect(lines[second...].contains { $0.contains("Pinned: yes") }, "\(status)")
         #expect(!lines[..<second].contains { $0.contains("Pinned: yes") }, "\(status)")
         #expect(lines.count { $0.contains("practice ") && !$0.contains(":") } == 2, "\(status)")
