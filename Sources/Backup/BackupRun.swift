@@ -89,6 +89,11 @@ public struct BackupRun {
         let partial = try store.begin()
         reporter.enter(.starting, generation: partial.generation)
         let point = try await writeOrAbandon(plan, into: partial, store: store, begun: begun, reporter: reporter)
+        do throws(StoreError) {
+            try store.pointLatest(at: point.generation)
+        } catch {
+            node.log.warning("\(error.summary), continuing: recovery point \(point.generation) is complete")
+        }
         let pruned = try Pruning.run(store, keep: request.keep)
         for decision in pruned where decision.isRemoved {
             node.log.notice("Removed recovery point \(decision.generation): \(decision.reason)")

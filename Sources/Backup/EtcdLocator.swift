@@ -131,12 +131,15 @@ enum EtcdLocator {
     /// The operator writes `NODE_<name>_ETCD_URL_HOST`, with every `-` and `.` of the name as `_`.
     static func endpointURL(from variables: [String: String], nodeName: String) -> String? {
         let name = String(nodeName.map { $0 == "-" || $0 == "." ? "_" : $0 })
-        if let host = variables["NODE_\(name)_ETCD_URL_HOST"] { return "https://\(host):2379" }
+        let endpoints = (variables["ETCDCTL_ENDPOINTS"] ?? "").split(separator: ",")
+        if let host = variables["NODE_\(name)_ETCD_URL_HOST"] {
+            // The variable has no port; the list of all members has.
+            return endpoints.first { $0.hasPrefix("https://\(host):") }.map { String($0) } ?? "https://\(host):2379"
+        }
         let hosts = variables.filter { $0.key.hasPrefix("NODE_") && $0.key.hasSuffix("_ETCD_URL_HOST") }
-        if hosts.count == 1, let host = hosts.first?.value, variables["ETCDCTL_ENDPOINTS"] == nil {
+        if hosts.count == 1, let host = hosts.first?.value, endpoints.isEmpty {
             return "https://\(host):2379"
         }
-        let endpoints = (variables["ETCDCTL_ENDPOINTS"] ?? "").split(separator: ",")
         return endpoints.count == 1 ? String(endpoints[0]) : nil
     }
 

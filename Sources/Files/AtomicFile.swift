@@ -58,12 +58,15 @@ public enum AtomicFile {
         }
     }
 
-    /// Puts a symbolic link under a name, in the place of what was there.
+    /// Puts a symbolic link under a name, in the place of what was there; nothing is written when it is there already.
     public static func link(
         to target: FilePath,
         as name: FilePath.Component,
         in directory: Directory
     ) throws(FilesError) {
+        // ignored: what is no link, or is not there, is replaced
+        let present = try? name.withPlatformString { try linkTarget(at: directory.raw, $0, path: "") }
+        if let present, FilePath(bytes: present) == target { return }
         let beside = temporaryName(for: name)
         guard target.withPlatformString({ symlinkat($0, directory.raw, beside) }) == 0 else {
             throw .last("create a link beside", directory.text(of: name))

@@ -35,16 +35,18 @@ public struct FilesError: OperatorError, Hashable {
         case .readOnlyFileSystem: "see why it is mounted read-only: findmnt -T '\(path)'; dmesg"
         case .permissionDenied where geteuid() != 0, .notPermitted where geteuid() != 0: "run it as root"
         case .notPermitted: "see whether the file is immutable: lsattr -d '\(path)'"
+        case .fileExists: "nothing is overwritten: move '\(path)' away, or choose another place"
         case .ioError: "the disk may be failing: dmesg"
         case .tooManyOpenFiles: "raise the number of open files: ulimit -n"
         default: nil
         }
     }
 
-    /// `noInput` for what is not there, `noPermission`, `cantCreate` for no space or no writing, otherwise `ioError`.
+    /// `noInput` for what is not there, `noPermission`, `cantCreate` for no space, no writing or what is there already,
+    /// otherwise `ioError`.
     public var exitStatus: ExitStatus {
         switch errno {
-        case .noSpace, .diskQuotaExceeded, .readOnlyFileSystem: .cantCreate
+        case .noSpace, .diskQuotaExceeded, .readOnlyFileSystem, .fileExists: .cantCreate
         case .permissionDenied, .notPermitted: .noPermission
         case .noSuchFileOrDirectory: .noInput
         default: .ioError

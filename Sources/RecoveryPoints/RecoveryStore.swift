@@ -111,7 +111,7 @@ public final class RecoveryStore: Sendable {
         return partial
     }
 
-    /// Makes a recovery point out of a partial one: manifest last, sync, rename, `latest`.
+    /// Makes a recovery point out of a partial one: manifest last, sync, rename.
     ///
     /// Power may fail at every moment: until the rename is on disk the point does not exist, and after it everything
     /// in it is on disk, as the whole file system was synced before.
@@ -132,13 +132,19 @@ public final class RecoveryStore: Sendable {
             try points.rename(partial.name, to: Self.component(partial.generation), rule: .refuse)
             try points.sync()
         }
-        try pointLatest(at: partial.generation)
         return RecoveryPoint(
             directory: pointsPath.appending("\(partial.generation)"),
             generation: partial.generation,
             manifest: manifest,
             manifestBytes: bytes
         )
+    }
+
+    /// Lets the link `latest` lead to a recovery point, for people; the program itself never follows it.
+    public func pointLatest(at generation: Int) throws(StoreError) {
+        try system { () throws(FilesError) in
+            try AtomicFile.link(to: FilePath("points/\(generation)"), as: "latest", in: directory)
+        }
     }
 
     /// Removes a partial recovery point.
@@ -187,12 +193,6 @@ public final class RecoveryStore: Sendable {
 
     private func points() throws(FilesError) -> Directory {
         try directory.directory(Self.pointsName)
-    }
-
-    private func pointLatest(at generation: Int) throws(StoreError) {
-        try system { () throws(FilesError) in
-            try AtomicFile.link(to: FilePath("points/\(generation)"), as: "latest", in: directory)
-        }
     }
 
     /// The names in `points/`; none when it is not there yet.

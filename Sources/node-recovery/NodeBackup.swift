@@ -28,10 +28,11 @@ struct NodeBackup: AsyncParsableCommand {
     )
 }
 
-/// The exit statuses at the end of a subcommand's help; `usage`, which all have, is added.
+/// The exit statuses at the end of a subcommand's help, `usage` among them, which all have.
 func exitStatuses(_ rows: (ExitStatus, String)...) -> String {
-    let all = rows + [(.usage, "the command line cannot be understood")]
-    let lines = all.sorted { $0.0.rawValue < $1.0.rawValue }.map { status, meaning in
+    let usage: [(ExitStatus, String)] =
+        rows.contains { $0.0 == .usage } ? [] : [(.usage, "the command line cannot be understood")]
+    let lines = (rows + usage).sorted { $0.0.rawValue < $1.0.rawValue }.map { status, meaning in
         "  \(status.rawValue < 10 ? " " : "")\(status.rawValue)  \(meaning)"
     }
     return "EXIT STATUS:\n" + lines.joined(separator: "\n")
@@ -303,8 +304,8 @@ extension NodeBackup {
         static let configuration = CommandConfiguration(
             abstract: "Show what has changed on the node since a recovery point.",
             discussion: """
-                One line a file: '+' added, '-' removed, 'M' changed and in what: content, mode, owner, time, link, \
-                xattr. Nothing is written.
+                One line a file: '+' added, '-' removed, 'M' changed and in what: type, size, content, mode, owner, \
+                time, link target, attribute. Nothing is written.
 
                   $ node-backup diff 7 --component etc
 

@@ -16,8 +16,15 @@ enum Program {
         ("etcd-snapshot", EtcdSnapshot.self),
     ]
 
-    static func main() async {
+    /// The main thread only starts the work and waits. An asynchronous `main` would wait in libdispatch, which unblocks
+    /// every signal in that thread: SIGTERM would end the program instead of asking it to stop.
+    static func main() {
         SignalWatch.block()
+        Task.detached { await run() }
+        while true { pause() }
+    }
+
+    private static func run() async -> Never {
         let (name, command, arguments) = choose(CommandLine.arguments)
         guard let command else { finishWithoutCommand(arguments, name: name) }
         do {
@@ -27,6 +34,7 @@ enum Program {
             } else {
                 try parsed.run()
             }
+            exit(ExitStatus.done.rawValue)
         } catch {
             finish(error, command: command, name: name)
         }

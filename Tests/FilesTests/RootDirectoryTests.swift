@@ -82,7 +82,7 @@ import Testing
         "has the exit status of its reason",
         arguments: [
             (Errno.noSpace, 73), (.diskQuotaExceeded, 73), (.readOnlyFileSystem, 73), (.permissionDenied, 77),
-            (.notPermitted, 77), (.noSuchFileOrDirectory, 66), (.ioError, 74), (.fileExists, 74),
+            (.notPermitted, 77), (.noSuchFileOrDirectory, 66), (.ioError, 74), (.fileExists, 73),
         ] as [(Errno, Int32)]
     )
     func statuses(errno: Errno, status: Int32) {

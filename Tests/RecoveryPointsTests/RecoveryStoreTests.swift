@@ -43,6 +43,7 @@ import Testing
         try commit(verified: false)
         #expect(try store.generations() == [1, 2])
         #expect(try store.newest()?.generation == 2)
+        try store.pointLatest(at: 2)
         #expect(try Shell.output("readlink '\(directory / "latest")'") == "points/2\n")
         #expect(try store.point(1).isVerified)
         #expect(try store.point(1).verifiedAt == "2026-11-21T03:00:00Z")

@@ -12,6 +12,7 @@ import Testing
         (NodeBackup.self, NodeBackup.Diff.self), (NodeBackup.self, NodeBackup.Extract.self),
         (NodeBackup.self, NodeBackup.Prune.self), (EtcdSnapshot.self, EtcdSnapshot.Save.self),
         (EtcdSnapshot.self, EtcdSnapshot.Status.self), (EtcdSnapshot.self, EtcdSnapshot.Verify.self),
+        (EtcdSnapshot.self, EtcdSnapshot.Restore.self),
         (UpgradeRecovery.self, UpgradeRecovery.self),
     ]
 

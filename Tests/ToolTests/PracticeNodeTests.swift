@@ -116,8 +116,7 @@ struct PracticeNodeTests {
         let components = plan["components"]
         #expect(components.named("kubelet")["note"].text == "left out as asked")
         #expect(components.named("etcd")["sources"][0].text?.hasPrefix("https://127.0.0.1:") == true)
-        #expect(components.named("deployment")["note"].text == "will be pinned")
-        #expect(components.named("etc")["exclusions"] == .list([.text("/etc/.updated")]))
+        #expect(components.named("etc")["exclusions"] == .list([.text("etc/.updated")]))
         #expect(components.named("etc")["source_files"].integer ?? 0 > 400)
         #expect(try state() == before)
     }
@@ -155,8 +154,10 @@ struct PracticeNodeTests {
         #expect(
             lines.filter { !$0.hasPrefix("M /etc (") } == [
                 "+ /etc/added.conf", "+ /etc/added.d", "+ /etc/added.d/one", "M /etc/fstab (mode)",
-                "M /etc/group (owner)", "M /etc/hostname (xattr)", "M /etc/hosts (content, time)",
-                "M /etc/passwd (xattr)", "M /etc/site (time)", "M /etc/site/dangling (link, time)",
+                "M /etc/group (owner)", "M /etc/hostname (attribute system.posix_acl_access)",
+                "M /etc/hosts (size, time)",
+                "M /etc/passwd (attribute user.comment)", "M /etc/site (time)",
+                "M /etc/site/dangling (time, link target)",
                 "- /etc/sudoers",
             ],
             "\(lines)"
@@ -166,7 +167,7 @@ struct PracticeNodeTests {
         let replaced = try #require(local.first { $0["path"].text == "usr/local/bin/site" })
         #expect(replaced["change"].text == "changed")
         #expect(replaced["component"].text == "usr-local")
-        #expect(replaced["aspects"].items.contains(.text("kind")), "\(replaced)")
+        #expect(replaced["aspects"] == .list([.text("type")]), "\(replaced)")
         let missing = try node.backup("diff", store, "--component", "etcd")
         #expect(missing.status == 66, "\(missing)")
     }
@@ -194,8 +195,9 @@ struct PracticeNodeTests {
         #expect(try PracticeNode.listing(of: target, trees, except: except) == original)
         let again = try Shell.output(
             """
-            cd '\(node.root)'
-            rsync -n -aAXHc --delete -i --no-specials --exclude /etc/.updated --relative \(trees) '\(target)/'
+            for tree in \(trees); do
+                rsync -n -aAXHc --delete -i --exclude /.updated --exclude '*.sock' '\(node.root)'/$tree/ '\(target)'/$tree/
+            done
             """
         )
         #expect(again == "")
@@ -213,7 +215,7 @@ struct PracticeNodeTests {
         #expect(missing.errors.contains("etc/nowhere"), "\(missing)")
         let twice = try node.backup("extract", store, "1", "etc", "etc/site/agent.key", "--to", one.string)
         #expect(twice.status == 73, "\(twice)")
-        #expect(twice.errors.contains("etc/site/agent.key"), "\(twice)")
+        #expect(twice.errors.contains("'\(one)/etc': File exists\nhint: "), "\(twice)")
         let outside = try node.backup("extract", store, "1", "etc", "../etc/passwd", "--to", one.string)
         #expect(outside.status == 64, "\(outside)")
     }
@@ -239,13 +241,10 @@ struct PracticeNodeTests {
                 """
             )
             let listing = try PracticeNode.listing(of: target, "etc usr/local", except: except)
-            if listing != original {
-                try Shell.output("cat > /tmp/a", environment: [:])
-            }
             #expect(listing == original, "\(command)")
         }
         let names = try Shell.output(
-            "cd '\(points)'; for t in 'tar --zstd' bsdtar; do for f in *.tar.zst; do $t -tf $f > /dev/null; done; done"
+            "cd '\(points)'; for t in 'tar --warning=no-unknown-keyword --zstd' bsdtar; do for f in *.tar.zst; do $t -tf $f > /dev/null; done; done"
         )
         #expect(names == "")
         _ = try Shell.run("rm -rf '\(target)'")
