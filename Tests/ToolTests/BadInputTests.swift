@@ -107,7 +107,9 @@ struct BadInputTests {
             as: points
         )
         // The default one counts as well.
-        try Shell.output("mkdir -p '\(node.root)/etc/node-recovery'; echo kep=3 > '\(node.root)/etc/node-recovery/config.toml'")
+        try Shell.output(
+            "mkdir -p '\(node.root)/etc/node-recovery'; echo kep=3 > '\(node.root)/etc/node-recovery/config.toml'"
+        )
         try expect(
             try node.create(),
             78,
@@ -152,15 +154,22 @@ struct BadInputTests {
         let etcd = try RunningEtcd(in: node.directory / "etcd", certificates: (pki, "server-ip"))
         func create(host: String = "127.0.0.1", ca: String = "ca", client: String = "client") throws -> Tool.Result {
             try node.create(
-                "--etcd-endpoint", "https://\(host):\(etcd.port)", "--etcd-cacert", "\(pki)/\(ca).crt",
-                "--etcd-cert", "\(pki)/\(client).crt", "--etcd-key", "\(pki)/\(client).key"
+                "--etcd-endpoint",
+                "https://\(host):\(etcd.port)",
+                "--etcd-cacert",
+                "\(pki)/\(ca).crt",
+                "--etcd-cert",
+                "\(pki)/\(client).crt",
+                "--etcd-key",
+                "\(pki)/\(client).key"
             )
         }
         let url = "https://127.0.0.1:\(etcd.port)"
         try expect(
             try create(ca: "foreign-ca"),
             69,
-            says: "the certificate of '\(url)' is not trusted: signed by 'CN = ca', which is not in '\(pki)/foreign-ca.crt'",
+            says:
+                "the certificate of '\(url)' is not trusted: signed by 'CN = ca', which is not in '\(pki)/foreign-ca.crt'",
             hint: "--etcd-cacert",
             on: node,
             as: points
@@ -325,7 +334,8 @@ struct BadInputTests {
         #expect(plan.output.contains("NOT ENOUGH"), "\(plan)")
     }
 
-    @Test("because the file system fills up on the way leaves nothing behind, wherever that was") func fillsUp() throws {
+    @Test("because the file system fills up on the way leaves nothing behind, wherever that was") func fillsUp() throws
+    {
         let node = try SmallNode(takesPoint: false)
         try Shell.output(
             "head -c 24M /dev/urandom > '\(node.root)/usr/local/noise'; head -c 80M /dev/urandom > '\(node.root)/var/lib/kubelet/noise'"
@@ -336,7 +346,9 @@ struct BadInputTests {
         var places: Set<String> = []
         var isDone = false
         for mebibytes in stride(from: needed + 2, to: 114 + program >> 20, by: 3) {
-            try Shell.output("umount '\(node.store)'; mount -t tmpfs -o size=\(mebibytes)m,mode=0700 test '\(node.store)'")
+            try Shell.output(
+                "umount '\(node.store)'; mount -t tmpfs -o size=\(mebibytes)m,mode=0700 test '\(node.store)'"
+            )
             let result = try node.create()
             isDone = result.status == 0
             if isDone { break }
@@ -382,7 +394,14 @@ struct BadInputTests {
             "inject=pread64,read,preadv:error=EIO",
         ]
         let result = try node.create(under: wrapper)
-        try expect(result, 74, says: "usr/local/bin/program-2': Input/output error", hint: "dmesg", on: node, as: points)
+        try expect(
+            result,
+            74,
+            says: "usr/local/bin/program-2': Input/output error",
+            hint: "dmesg",
+            on: node,
+            as: points
+        )
         let skipping = try node.create("--skip-unreadable", under: wrapper)
         #expect(skipping.status == 0, "\(skipping)")
         let manifest = try JSON(parsing: try node.backup("show", "--json").output)

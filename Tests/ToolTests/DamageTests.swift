@@ -49,23 +49,38 @@ import Testing
             #expect(result.output.hasPrefix("Recovery point 2: DAMAGED\n"), "\(file): \(what): \(result)")
             #expect(result.output.contains("'\(store)/points/2/\(named ?? file)'"), "\(file): \(what): \(result)")
             #expect(
-                result.errors == "node-backup: recovery point 2 is damaged\nhint: take a new one with 'node-backup create'\n"
+                result.errors
+                    == "node-backup: recovery point 2 is damaged\nhint: take a new one with 'node-backup create'\n"
             )
         }
         for file in ["etcd.snapshot.zst", "etc.tar.zst", "etc.files.zst", "deployment.json"] {
             for (what, line) in Self.ways { try damage(file, what, line) }
         }
-        for (what, line) in Self.ways where what != "its last byte is missing" && what != "a bit in the middle is flipped" {
+        for (what, line) in Self.ways
+        where what != "its last byte is missing" && what != "a bit in the middle is flipped" {
             try damage("manifest.json", what, line)
         }
         try damage("manifest.json", "it is another one's", "cp ../1/manifest.json .")
         try damage("manifest.json", "a later format", "sed -i 's/\"format_version\" : 1/\"format_version\" : 2/' $f")
         try damage("etc.tar.zst", "it is another component's", "cp usr-local.tar.zst etc.tar.zst")
-        try damage("etc.files.zst", "it is another component's", "cp usr-local.files.zst etc.files.zst", named: "etc.tar.zst")
-        try damage("etc.tar.zst", "both are another component's", "cp usr-local.tar.zst $f; cp usr-local.files.zst etc.files.zst")
+        try damage(
+            "etc.files.zst",
+            "it is another component's",
+            "cp usr-local.files.zst etc.files.zst",
+            named: "etc.tar.zst"
+        )
+        try damage(
+            "etc.tar.zst",
+            "both are another component's",
+            "cp usr-local.tar.zst $f; cp usr-local.files.zst etc.files.zst"
+        )
         try damage("etc.tar.zst", "it is the earlier one's", "cp --remove-destination ../1/etc.tar.zst .")
         try damage("etc.tar.zst", "it was packed anew", "zstd -qdc $f | zstd -q > x; mv x $f")
-        try damage("etcd.snapshot.zst", "a snapshot with a bad page", "zstd -qdc $f > x; printf x | dd of=x bs=1 seek=9000 conv=notrunc status=none; zstd -qf x -o $f; rm x")
+        try damage(
+            "etcd.snapshot.zst",
+            "a snapshot with a bad page",
+            "zstd -qdc $f > x; printf x | dd of=x bs=1 seek=9000 conv=notrunc status=none; zstd -qf x -o $f; rm x"
+        )
         #expect(count >= 60)
 
         // What verify said is in the list, and the first one is as good as it was.
@@ -87,14 +102,20 @@ import Testing
         let node = try SmallNode()
         let point = node.store.appending("points/1")
         try Shell.output("truncate -s -3 '\(point)/etc.tar.zst'; truncate -s -3 '\(point)/usr-local.files.zst'")
-        let extract = try node.tool.run("node-backup", node.words("extract", ["1", "etc", "--to", "\(node.directory / "x")"]))
+        let extract = try node.tool.run(
+            "node-backup",
+            node.words("extract", ["1", "etc", "--to", "\(node.directory / "x")"])
+        )
         #expect(extract.status == 65, "\(extract)")
         #expect(extract.errors.contains("'\(point)/etc.tar.zst'"), "\(extract)")
         let diff = try node.backup("diff", "--component", "usr-local")
         #expect(diff.status == 65, "\(diff)")
         #expect(diff.errors.contains("'\(point)/usr-local.files.zst'"), "\(diff)")
         // The other components are still there to be had.
-        let other = try node.tool.run("node-backup", node.words("extract", ["1", "kubelet", "--to", "\(node.directory / "y")"]))
+        let other = try node.tool.run(
+            "node-backup",
+            node.words("extract", ["1", "kubelet", "--to", "\(node.directory / "y")"])
+        )
         #expect(other.status == 0, "\(other)")
     }
 }

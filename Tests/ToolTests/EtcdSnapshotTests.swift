@@ -98,7 +98,12 @@ import Testing
         let target = directory / "target"
         try Shell.output("mkdir '\(target)'")
         let file = target.appending("snapshot.db").string
-        func expect(_ arguments: [String], _ status: Int32, _ text: String, sourceLocation: SourceLocation = #_sourceLocation)
+        func expect(
+            _ arguments: [String],
+            _ status: Int32,
+            _ text: String,
+            sourceLocation: SourceLocation = #_sourceLocation
+        )
             throws
         {
             let result = try tool.run("etcd-snapshot", ["save", file] + arguments)

@@ -132,7 +132,8 @@ private struct Trace {
             )
             if result.status == 137 { killed += 1 } else { #expect(result.status == 0, "\(place): \(result)") }
             if result.status == 137, try generations(store).contains(3) { withPoint += 1 }
-            leftovers += Int(try Shell.output("ls '\(store)/points' | grep -cE 'partial|removing' || true").trimmed) ?? 0
+            leftovers +=
+                Int(try Shell.output("ls '\(store)/points' | grep -cE 'partial|removing' || true").trimmed) ?? 0
             try expectWhole(store, after: "\(place)")
         }
         print(

@@ -3,7 +3,9 @@ import TestSupport
 import Testing
 
 @Suite("Memory", .enabled(if: Tier.live.isWanted, Tier.live.comment)) struct MemoryTests {
-    @Test("does not grow with the node: 20 000 files and an etcd of 100 MB take less than 100 MiB, to back up and to verify")
+    @Test(
+        "does not grow with the node: 20 000 files and an etcd of 100 MB take less than 100 MiB, to back up and to verify"
+    )
     func peak() throws {
         let node = try SmallNode(takesPoint: false)
         try Shell.output(

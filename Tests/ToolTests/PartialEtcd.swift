@@ -19,7 +19,10 @@ final class PartialEtcd {
             // Each call has a connection of its own: the status first, then the snapshot.
             guard count.add(1, ordering: .relaxed).oldValue % 2 == 1 else {
                 try peer.send(.grpcHeaders(stream: stream))
-                try peer.sendData(HTTP2Peer.message([0x12, 5] + "3.4.0".utf8 + [0x18] + Self.varint(1 << 20)), stream: stream)
+                try peer.sendData(
+                    HTTP2Peer.message([0x12, 5] + "3.4.0".utf8 + [0x18] + Self.varint(1 << 20)),
+                    stream: stream
+                )
                 try peer.send(.trailers(status: 0, stream: stream))
                 return peer.wait()
             }
