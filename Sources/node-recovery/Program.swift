@@ -16,7 +16,9 @@ enum Program {
         ("etcd-snapshot", EtcdSnapshot.self),
     ]
 
-    /// The main thread only starts the work and waits. An asynchronous `main` would wait in libdispatch, which unblocks
+    /// The main thread only starts the work and waits.
+    ///
+    /// An asynchronous `main` would wait in libdispatch, which unblocks
     /// every signal in that thread: SIGTERM would end the program instead of asking it to stop.
     static func main() {
         SignalWatch.block()
