@@ -34,7 +34,8 @@ import Testing
 
     @Test("saves what etcd's own tools read, and says the same about it", arguments: ["3.4", "3.5"])
     func save(version: String) throws {
-        let (_, options) = try etcd(version)
+        let (etcd, options) = try etcd(version)
+        defer { etcd.end() }
         let file = directory / "snapshot.db"
         let saved = try tool.run("etcd-snapshot", ["save", "--json", file.string] + options)
         try #require(saved.status == 0, "\(saved)")
@@ -68,7 +69,8 @@ import Testing
     }
 
     @Test("lists the faults of a damaged snapshot and ends with 65") func damaged() throws {
-        let (_, options) = try etcd("3.4")
+        let (etcd, options) = try etcd("3.4")
+        defer { etcd.end() }
         let file = directory / "snapshot.db"
         try #require(try tool.run("etcd-snapshot", ["save", file.string] + options).status == 0)
         let size = Int(try Shell.output("stat -c %s '\(file)'").trimmed) ?? 0

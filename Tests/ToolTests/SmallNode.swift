@@ -65,8 +65,8 @@ final class SmallNode: Sendable {
         try Shell.output(
             """
             cd '\(store)'
-            find points latest -printf '%p %y %m %U:%G %s %l %T@\\n' | grep -v '^points d' | sort
-            find points -type f -print0 | sort -z | xargs -0r sha256sum
+            find points latest -name '*.partial' -prune -o -printf '%p %y %m %U:%G %s %l %T@\\n' | grep -v '^points d' | sort
+            find points -name '*.partial' -prune -o -type f -print0 | sort -z | xargs -0r sha256sum
             """
         )
     }
