@@ -36,7 +36,7 @@ private struct Trace {
     }
 }
 
-@Suite("A backup that is cut", .enabled(if: Tier.live.isWanted, Tier.live.comment)) struct KillTests {
+@Suite("A backup that is cut", .enabled(if: Tier.isTrialWanted, Tier.trialComment)) struct KillTests {
     /// Calls that change what is on disk.
     private static let changing = [
         "mkdirat", "write", "pwrite64", "writev", "pwritev", "fsync", "fdatasync", "syncfs", "renameat", "renameat2",
