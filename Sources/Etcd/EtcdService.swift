@@ -34,6 +34,30 @@ public struct EtcdService: EtcdInterface {
         try SnapshotInspector(cancellation: cancellation).inspect(file).report
     }
 
+    /// See ``EtcdInterface/restoreSnapshot(_:_:cancellation:)``.
+    public func restoreSnapshot(
+        _ snapshot: FileDescriptor,
+        _ request: EtcdRestoreRequest,
+        cancellation: Cancellation
+    ) throws -> EtcdRestoreResult {
+        var options = SnapshotRestoreOptions()
+        options.name = request.memberName
+        options.initialCluster = request.peerURLs.map { "\(request.memberName)=\($0)" }.joined(separator: ",")
+        options.token = request.clusterToken
+        options.advertisedPeerURLs = request.peerURLs
+        options.bumpRevision = request.bumpRevision
+        options.markCompacted = request.bumpRevision > 0
+        let restored = try SnapshotRestore(options, cancellation: cancellation)
+            .build(snapshot, named: request.snapshotName, at: request.directory)
+        return EtcdRestoreResult(
+            clusterID: restored.clusterID,
+            memberID: restored.memberID,
+            revision: restored.revision,
+            databaseSizeBytes: restored.databaseSizeBytes,
+            warnings: restored.warnings
+        )
+    }
+
     /// Streams a snapshot into a file that appears under its name only when it was proved from its first byte to its
     /// last.
     /// - Throws: `EEXIST` as ``FilesError`` when there is something under the name; what the stream throws;

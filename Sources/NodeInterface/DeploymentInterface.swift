@@ -55,4 +55,14 @@ public protocol DeploymentInterface: Sendable {
     ///
     /// Found by checksum and serial, never by index. Does nothing when it is pinned already; changes no other one.
     func pin(_ deployment: Deployment) async throws
+
+    /// What keeps a deployment from being booted, each a line for the operator: its tree, its kernel or its initramfs
+    /// is not there; empty when nothing does.
+    func obstacles(toBooting deployment: Deployment) async throws -> [String]
+
+    /// Makes a deployment the one that the boot loader starts next.
+    ///
+    /// Found by checksum and serial, never by index. Does nothing when it is the first one already. No deployment is
+    /// removed by it, and no pin changes.
+    func makeDefault(_ deployment: Deployment) async throws
 }

@@ -166,4 +166,72 @@ public protocol EtcdInterface: Sendable {
     /// Memory does not grow with the file. A damaged file is not an error: the faults are in the report.
     /// - Parameter file: open for reading, seekable; its offset is not used.
     func inspectSnapshot(_ file: FileDescriptor, cancellation: Cancellation) throws -> SnapshotReport
+
+    /// Makes a data directory for a fresh cluster of one member out of a snapshot, offline.
+    ///
+    /// The whole snapshot is checked before the first byte is written, and what was written is compared with it. The
+    /// directory is whole and on the disk when this returns, and not there when it throws.
+    /// - Parameter snapshot: not packed, open for reading, seekable; its offset is not used.
+    func restoreSnapshot(
+        _ snapshot: FileDescriptor,
+        _ request: EtcdRestoreRequest,
+        cancellation: Cancellation
+    ) throws -> EtcdRestoreResult
+}
+
+/// What is to be restored, and as whom.
+public struct EtcdRestoreRequest: Sendable, Hashable {
+    /// What the snapshot is called in messages.
+    public var snapshotName: String
+    /// The data directory to make; must not exist, its parent must.
+    public var directory: FilePath
+    /// The member's name.
+    public var memberName: String
+    /// The member's own peer URLs.
+    public var peerURLs: [String]
+    /// Keeps clusters apart that have the same peer URLs.
+    public var clusterToken: String
+    /// How far the revision is raised, so that no watcher takes the old history for the new one; everything up to it
+    /// is marked as compacted.
+    public var bumpRevision: UInt64
+
+    /// A request made of its parts.
+    public init(
+        snapshotName: String,
+        directory: FilePath,
+        memberName: String,
+        peerURLs: [String],
+        clusterToken: String,
+        bumpRevision: UInt64
+    ) {
+        self.snapshotName = snapshotName
+        self.directory = directory
+        self.memberName = memberName
+        self.peerURLs = peerURLs
+        self.clusterToken = clusterToken
+        self.bumpRevision = bumpRevision
+    }
+}
+
+/// What became of a restore.
+public struct EtcdRestoreResult: Sendable, Hashable {
+    /// Identity of the new cluster.
+    public var clusterID: UInt64
+    /// Identity of its member.
+    public var memberID: UInt64
+    /// The revision at which the server starts.
+    public var revision: Int64
+    /// Bytes of the new database.
+    public var databaseSizeBytes: Int64
+    /// What the operator should know, such as an alarm that was kept.
+    public var warnings: [String]
+
+    /// A result made of its parts.
+    public init(clusterID: UInt64, memberID: UInt64, revision: Int64, databaseSizeBytes: Int64, warnings: [String]) {
+        self.clusterID = clusterID
+        self.memberID = memberID
+        self.revision = revision
+        self.databaseSizeBytes = databaseSizeBytes
+        self.warnings = warnings
+    }
 }

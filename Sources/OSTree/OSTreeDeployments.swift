@@ -89,6 +89,12 @@ public struct OSTreeDeployments: DeploymentInterface {
         guard !changed.isEmpty else { throw OSTreeError.notPinned(name) }
     }
 
+    /// See ``DeploymentInterface/obstacles(toBooting:)``.
+    public func obstacles(toBooting deployment: Deployment) async throws -> [String] { [] }
+
+    /// See ``DeploymentInterface/makeDefault(_:)``.
+    public func makeDefault(_ deployment: Deployment) async throws {}
+
     /// The place of a deployment in the list of `ostree admin status`, which is the index that its verbs take.
     private func index(of entry: Sysroot.Entry) async throws -> Int {
         let status = try await ostree("admin", sysrootArgument, "status").requireSuccess()

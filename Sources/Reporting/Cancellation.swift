@@ -52,6 +52,19 @@ public final class Cancellation: Sendable {
         return state.withLock { $0 }
     }
 
+    /// Waits for `duration`; returns early when the run is to stop.
+    public func wait(_ duration: Duration) {
+        let end = ContinuousClock.now + duration
+        while reason == nil {
+            let left = end - .now
+            guard left > .zero else { return }
+            let milliseconds = min(left / .milliseconds(1), Double(Int32.max)).rounded(.up)
+            var set = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            // ignored: a wait that is cut short is taken up again
+            _ = poll(&set, 1, Int32(milliseconds))
+        }
+    }
+
     /// Returns at once while the run may go on.
     ///
     /// Costs one atomic load.

@@ -16,6 +16,9 @@ public enum FakeNode {
         etcd: any EtcdInterface = ScriptedEtcd(),
         deployments: any DeploymentInterface = ScriptedDeployments(),
         containers: any ContainerInterface = ScriptedContainers(),
+        pods: (any PodInterface)? = nil,
+        units: (any UnitInterface)? = nil,
+        cluster: (any ClusterInterface)? = nil,
         log: LogRecorder = LogRecorder(),
         cancellation: Cancellation = Cancellation(),
         now: FileTime = FileTime(seconds: 1_795_228_625, nanoseconds: 0)
@@ -25,9 +28,13 @@ public enum FakeNode {
             etcd: etcd,
             deployments: deployments,
             containers: containers,
+            pods: pods,
+            units: units,
+            cluster: cluster,
             log: Logger(label: "test") { _ in log.handler },
             cancellation: cancellation,
-            now: { now }
+            now: { now },
+            pause: { _ in }
         )
     }
 }
@@ -48,6 +55,8 @@ public struct ScriptedEtcd: EtcdInterface {
     public var snapshot: (@Sendable (EtcdEndpoint, (UnsafeRawBufferPointer) throws -> Void) throws -> Void)?
     /// Looks at a snapshot.
     public var inspect: (@Sendable (FileDescriptor) throws -> SnapshotReport)?
+    /// Makes a data directory.
+    public var restore: (@Sendable (FileDescriptor, EtcdRestoreRequest) throws -> EtcdRestoreResult)?
 
     /// A member that refuses every call.
     public init() {}
@@ -80,6 +89,16 @@ public struct ScriptedEtcd: EtcdInterface {
         guard let inspect else { throw Unscripted(call: "inspection of a snapshot") }
         return try inspect(file)
     }
+
+    /// Does what ``restore`` says.
+    public func restoreSnapshot(
+        _ snapshot: FileDescriptor,
+        _ request: EtcdRestoreRequest,
+        cancellation: Cancellation
+    ) throws -> EtcdRestoreResult {
+        guard let restore else { throw Unscripted(call: "restore of \(request.snapshotName)") }
+        return try restore(snapshot, request)
+    }
 }
 
 /// Deployments as a test wants them.
@@ -88,6 +107,10 @@ public struct ScriptedDeployments: DeploymentInterface {
     public var present: [Deployment]?
     /// What is done when one is pinned.
     public var pinning: (@Sendable (Deployment) throws -> Void)?
+    /// What keeps each one from being booted.
+    public var obstacles: (@Sendable (Deployment) throws -> [String])?
+    /// What is done when one is made the default.
+    public var makingDefault: (@Sendable (Deployment) throws -> Void)?
 
     /// A node without ostree.
     public init() {}
@@ -99,6 +122,18 @@ public struct ScriptedDeployments: DeploymentInterface {
     public func pin(_ deployment: Deployment) async throws {
         guard let pinning else { throw Unscripted(call: "pin of \(deployment.checksum)") }
         try pinning(deployment)
+    }
+
+    /// Gives what ``obstacles`` says.
+    public func obstacles(toBooting deployment: Deployment) async throws -> [String] {
+        guard let obstacles else { throw Unscripted(call: "obstacles to booting \(deployment.checksum)") }
+        return try obstacles(deployment)
+    }
+
+    /// Does what ``makingDefault`` says.
+    public func makeDefault(_ deployment: Deployment) async throws {
+        guard let makingDefault else { throw Unscripted(call: "making \(deployment.checksum) the default") }
+        try makingDefault(deployment)
     }
 }
 
