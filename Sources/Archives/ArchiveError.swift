@@ -15,6 +15,8 @@ public struct ArchiveError: OperatorError, Equatable {
         case missing
         /// It holds something that cannot be stored or restored; says what.
         case unsupported(String)
+        /// Something stands in the way that must not be touched; says what.
+        case obstructed(String)
     }
 
     /// What was being done, as a verb with its object or preposition: `"read"`, `"write the header of"`.
@@ -43,7 +45,7 @@ public struct ArchiveError: OperatorError, Equatable {
     private var reason: String {
         switch cause {
         case .system(let number): Errno(rawValue: number).description
-        case .damaged(let what), .unsupported(let what): what
+        case .damaged(let what), .unsupported(let what), .obstructed(let what): what
         case .missing: "no such file in the archive"
         }
     }
@@ -60,16 +62,18 @@ public struct ArchiveError: OperatorError, Equatable {
             "use another recovery point; 'node-backup verify --all' tells which ones are whole"
         case .missing:
             archive.extension == "zst" ? "'tar -tf \(archive.string)' lists what is in it" : nil
+        case .obstructed:
+            "see what is mounted there ('findmnt -R /'), unmount or move it, then run it again"
         default: nil
         }
     }
 
-    /// `65` for damage, `66` for a file that is not there, `73` where nothing can be written, `74` otherwise.
+    /// `65` for damage, `66` for a file that is not there, `73` where something cannot be written, `74` otherwise.
     public var exitStatus: ExitStatus {
         switch cause {
         case .damaged, .unsupported: .dataError
         case .missing: .noInput
-        case .system(ENOSPC), .system(EDQUOT), .system(EROFS), .system(EACCES), .system(EPERM): .cantCreate
+        case .obstructed, .system(ENOSPC), .system(EDQUOT), .system(EROFS), .system(EACCES), .system(EPERM): .cantCreate
         case .system: .ioError
         }
     }

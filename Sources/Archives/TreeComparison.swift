@@ -1,5 +1,4 @@
 public import Files
-internal import Glibc
 public import Reporting
 public import SystemPackage
 
@@ -66,6 +65,7 @@ public struct TreeComparison {
     public func run(_ report: (TreeDifference) throws -> Bool) throws -> Summary {
         let frames = try FrameReader(path: index, jobs: 1, cancellation: cancellation)
         let lines = ArchiveIndexReader(from: frames)
+        let files = FileComparison(root: selection.root, readsEverything: readsEverything, cancellation: cancellation)
         var walk = selection.walk()
         var summary = Summary()
         var recorded = try lines.next()
@@ -94,7 +94,7 @@ public struct TreeComparison {
                 }
                 recorded = try lines.next()
                 do {
-                    let aspects = try differences(of: record, from: line, walk)
+                    let aspects = try files.differences(of: record, from: line, walk)
                     if !aspects.isEmpty, try !tell(record, .changed(aspects)) { return summary }
                 } catch let error as FilesError {
                     if error.errno == .noSuchFileOrDirectory || error.errno == .staleNFSFileHandle {
@@ -111,50 +111,5 @@ public struct TreeComparison {
         }
         summary.isComplete = true
         return summary
-    }
-
-    private func differences(
-        of record: FileRecord,
-        from line: FileRecord,
-        _ walk: borrowing TreeWalk
-    ) throws -> [FileAspect] {
-        if !readsEverything, let hint = record.hint, hint == line.hint, record.kind == line.kind,
-            record.size == line.size, record.modified == line.modified, record.hardLink == line.hardLink
-        {
-            return []
-        }
-        guard record.kind == line.kind else { return [.type] }
-        var record = record
-        var line = line
-        try walk.readDetails(&record)
-        if record.hardLink != nil || line.hardLink != nil {
-            // The attributes of a file with several names are recorded with the first one, and its content too.
-            record.attributes = []
-            line.attributes = []
-            line.digest = nil
-        }
-        if let digest = line.digest, record.size == line.size {
-            record.digest = try contentDigest(record, walk)
-            if record.digest == digest { line.digest = digest }
-        }
-        return FileAspect.differences(line, record)
-    }
-
-    private func contentDigest(_ record: FileRecord, _ walk: borrowing TreeWalk) throws -> SHA256Digest {
-        let file = try walk.openContent()
-        var hasher = SHA256Hasher()
-        try withUnsafeTemporaryAllocation(byteCount: 256 << 10, alignment: 64) { buffer in
-            while true {
-                try cancellation.check()
-                let count = read(file.descriptor.rawValue, buffer.baseAddress, buffer.count)
-                if count < 0 {
-                    if errno == EINTR { continue }
-                    throw FilesError.last("read", selection.root.text(of: record.path))
-                }
-                if count == 0 { return }
-                hasher.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-            }
-        }
-        return hasher.finish()
     }
 }

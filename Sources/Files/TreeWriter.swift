@@ -25,10 +25,10 @@ public final class TreeWriter {
     /// The directory's own path, for messages.
     public let path: FilePath
     /// What was lost so far; stays empty unless the writer tolerates losses.
-    public private(set) var notKept: [NotKept] = []
+    public var notKept: [NotKept] { maker.notKept }
 
     private let root: OwnedDescriptor
-    private let toleratesLosses: Bool
+    private let maker: FileMaker
     /// Whether the directory hands its default ACL on to what is made in it.
     private let inheritsACL: Bool
     /// The directories that were made here; those that no record came for yet have none.
@@ -45,7 +45,7 @@ public final class TreeWriter {
         guard descriptor >= 0 else { throw .last("open", path.operatorText) }
         self.path = path
         root = OwnedDescriptor(owning: FileDescriptor(rawValue: descriptor))
-        self.toleratesLosses = toleratesLosses
+        maker = FileMaker(toleratesLosses: toleratesLosses)
         inheritsACL = CLinux_lgetxattr(procPath(of: descriptor) + "/.", "system.posix_acl_default", nil, 0) >= 0
     }
 
@@ -66,52 +66,17 @@ public final class TreeWriter {
     /// Nothing is left of the file when `content` or this throws.
     /// - Throws: what `content` throws, otherwise ``FilesError``.
     public func makeFile(_ record: FileRecord, content: (borrowing Content) throws -> Void) throws {
-        let parent = try parentDirectory(of: record)
-        let text = text(of: record.path)
-        let name = cName(of: record.path)
-        let descriptor = openFile(at: parent, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
-        guard descriptor >= 0 else { throw FilesError.last("create", text) }
-        let file = OwnedDescriptor(owning: FileDescriptor(rawValue: descriptor))
-        do {
-            if record.size != 0, ftruncate(descriptor, Int(record.size)) != 0 {
-                throw FilesError.last("set the size of", text)
-            }
-            try content(Content(descriptor: file.descriptor, size: record.size, path: text))
-            try apply(record, to: descriptor)
-            try file.close(path: text)
-        } catch {
-            _ = unlinkat(parent, name, 0)  // ignored: the first error tells more
-            throw error
-        }
+        try maker.makeFile(record, at: place(of: record), content: content)
     }
 
     /// Makes a symbolic link to ``FileRecord/linkTarget``, whatever that is.
     public func makeSymbolicLink(_ record: FileRecord) throws(FilesError) {
-        let parent = try parentDirectory(of: record)
-        let target = (record.linkTarget ?? []).map { CChar(bitPattern: $0) } + [0]
-        guard symlinkat(target, parent, cName(of: record.path)) == 0 else {
-            throw .last("create the link", text(of: record.path))
-        }
-        try applyToNew(record, in: parent)
+        try maker.makeSymbolicLink(record, at: place(of: record))
     }
 
     /// Makes a FIFO or a device.
     public func makeNode(_ record: FileRecord) throws(FilesError) {
-        let parent = try parentDirectory(of: record)
-        let type: UInt32 =
-            switch record.kind {
-            case .fifo: S_IFIFO
-            case .characterDevice: S_IFCHR
-            case .blockDevice: S_IFBLK
-            case .regular, .directory, .symbolicLink, .socket:
-                throw FilesError(operation: "create a node", path: text(of: record.path), errno: .invalidArgument)
-            }
-        let number = record.device.map { makedev($0.major, $0.minor) } ?? 0
-        guard mknodat(parent, cName(of: record.path), type | 0o600, number) == 0 else {
-            try lose("device", .last("create the \(record.kind.rawValue) node", text(of: record.path)), record)
-            return
-        }
-        try applyToNew(record, in: parent)
+        try maker.makeNode(record, at: place(of: record))
     }
 
     /// Makes a further name for the file at ``FileRecord/hardLink``, which was made before.
@@ -135,7 +100,8 @@ public final class TreeWriter {
         for (path, record) in directories.sorted(by: { $0.key > $1.key }) {
             guard let record else { continue }
             let directory = try openDirectory(path, makesMissing: false)
-            try apply(record, to: directory.descriptor.rawValue)
+            let descriptor = directory.descriptor.rawValue
+            try maker.applyToNew(record, descriptor, place(path, in: descriptor))
         }
         directories = [:]
     }
@@ -191,70 +157,22 @@ public final class TreeWriter {
     }
 
     private func makeDirectory(_ path: TreePath, in parent: Int32, for record: FileRecord?) throws(FilesError) {
-        let name = cName(of: path)
-        guard mkdirat(parent, name, 0o700) == 0 else { throw .last("create the directory", text(of: path)) }
+        try maker.makeDirectory(at: place(path, in: parent))
         directories[path] = .some(record)
-        if inheritsACL {
-            let directory = try openAt(parent, name, path)
-            removeInheritedACL(directory.descriptor.rawValue)
-        }
     }
 
-    // MARK: - Metadata
-
-    /// Sets the metadata of a file that cannot be opened for it: a link, a FIFO, a device.
-    private func applyToNew(_ record: FileRecord, in parent: Int32) throws(FilesError) {
-        let descriptor = openFile(at: parent, cName(of: record.path), CLinux_O_PATH | O_NOFOLLOW)
-        guard descriptor >= 0 else { throw .last("open", text(of: record.path)) }
-        let file = OwnedDescriptor(owning: FileDescriptor(rawValue: descriptor))
-        try apply(record, to: file.descriptor.rawValue)
+    private func place(of record: FileRecord) throws(FilesError) -> FileMaker.Place {
+        place(record.path, in: try parentDirectory(of: record))
     }
 
-    /// Owner before mode and attributes, as a change of owner takes setuid and capabilities away; the mode after the
-    /// ACL, which sets the group's bits; the time last.
-    private func apply(_ record: FileRecord, to descriptor: Int32) throws(FilesError) {
-        // through /proc: descriptors that are open for their path only take no other call. The last component leads
-        // to the open file itself, and if that is a symbolic link, not further.
-        let file = procPath(of: descriptor)
-        if inheritsACL { removeInheritedACL(descriptor) }
-        var mode = record.mode & 0o7777
-        if fchownat(descriptor, "", record.uid, record.gid, CLinux_AT_EMPTY_PATH) != 0 {
-            try lose("owner", .last("set the owner of", text(of: record.path)), record)
-            mode &= 0o1777
-        }
-        for attribute in record.attributes {
-            let name = attribute.name.map { CChar(bitPattern: $0) } + [0]
-            if attribute.name.contains(0) || CLinux_setxattr(file, name, attribute.value, attribute.value.count) != 0 {
-                if attribute.name.contains(0) { errno = EINVAL }
-                let what = "attribute '\(FileName.text(of: attribute.name))'"
-                try lose(what, .last("set the \(what) of", text(of: record.path)), record)
-            }
-        }
-        if record.kind != .symbolicLink, chmod(file, mode) != 0 {
-            throw .last("set the mode of", text(of: record.path))
-        }
-        // UTIME_OMIT: the access time is nobody's
-        let times = [
-            timespec(tv_sec: 0, tv_nsec: 0x3FFF_FFFE),
-            timespec(tv_sec: Int(record.modified.seconds), tv_nsec: Int(record.modified.nanoseconds)),
-        ]
-        guard utimensat(AT_FDCWD, file, times, 0) == 0 else { throw .last("set the time of", text(of: record.path)) }
-    }
-
-    private func removeInheritedACL(_ descriptor: Int32) {
-        let file = procPath(of: descriptor)
-        // ignored: it had none
-        _ = CLinux_removexattr(file, "system.posix_acl_access")
-        _ = CLinux_removexattr(file, "system.posix_acl_default")
-    }
-
-    private func lose(_ what: String, _ error: FilesError, _ record: FileRecord) throws(FilesError) {
-        switch error.errno {
-        case .notPermitted, .permissionDenied, .notSupported, .invalidArgument:
-            guard toleratesLosses else { throw error }
-            notKept.append(NotKept(path: record.path, what: what, errno: error.errno))
-        default: throw error
-        }
+    private func place(_ path: TreePath, in directory: Int32) -> FileMaker.Place {
+        FileMaker.Place(
+            directory: directory,
+            name: cName(of: path),
+            path: path,
+            root: self.path,
+            inheritsACL: inheritsACL
+        )
     }
 
     private func text(of path: TreePath) -> String { self.path.appending(path).operatorText }
@@ -281,10 +199,4 @@ extension TreeWriter {
             try descriptor.writeAll(bytes, at: offset, path: path)
         }
     }
-}
-
-/// `makedev(3)`, a macro: the numbers as the kernel's 64 bits hold them.
-private func makedev(_ major: UInt32, _ minor: UInt32) -> UInt {
-    let (major, minor) = (UInt(major), UInt(minor))
-    return (major & 0xFFF) << 8 | (major & ~0xFFF) << 32 | minor & 0xFF | (minor & ~0xFF) << 12
 }
