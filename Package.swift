@@ -53,6 +53,7 @@ let package = Package(
     targets: [
         // Floor 0: C.
         .target(name: "CLinux"),
+        .target(name: "COSTree"),
         library("CArchive", apt: "libarchive-dev"),
         library("CZstd", apt: "libzstd-dev"),
         library("CSystemd", apt: "libsystemd-dev"),
@@ -86,7 +87,7 @@ let package = Package(
         ),
         module("Etcd", ["Bolt", "RPC", "NodeInterface", "Files", "Reporting", protobuf, system]),
         module("Systemd", ["NodeInterface", "Files", "Reporting", "CSystemd", logging, system]),
-        module("OSTree", ["NodeInterface", "Files", "Processes", "Reporting", logging, system]),
+        module("OSTree", ["NodeInterface", "Files", "Processes", "Reporting", "COSTree", logging, system]),
         module("ContainerRuntime", ["RPC", "NodeInterface", "Files", "Reporting", protobuf, system]),
 
         // Floor 5: compose.

@@ -8,22 +8,32 @@ struct BootEntry: Comparable {
     let version: Int
     /// The kernel's arguments, all `options` lines together.
     let options: [String]
+    /// The kernel, as a path that the boot loader understands; `nil` when the entry names none.
+    let kernel: String?
+    /// What the kernel unpacks at its start, as such paths.
+    let initramfs: [String]
 
     init(_ text: [UInt8], file: FilePath) {
         self.file = file
         var version = 0
         var options = [String]()
+        var kernel: String?
+        var initramfs = [String]()
         for line in String(decoding: text, as: UTF8.self).split(whereSeparator: \.isNewline) {
             let parts = line.split(maxSplits: 1, whereSeparator: { $0 == " " || $0 == "\t" })
             guard parts.count == 2 else { continue }
             switch parts[0] {
             case "version": version = Int(parts[1].filter { $0 != " " }) ?? 0
             case "options": options += Self.split(String(parts[1]))
+            case "linux": kernel = Self.split(String(parts[1])).first
+            case "initrd": initramfs += Self.split(String(parts[1]))
             default: break
             }
         }
         self.version = version
         self.options = options
+        self.kernel = kernel
+        self.initramfs = initramfs
     }
 
     /// What the argument `ostree=` says; `nil` for an entry of something else.

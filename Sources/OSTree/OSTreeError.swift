@@ -1,7 +1,7 @@
 public import Reporting
 internal import SystemPackage
 
-/// The ostree sysroot cannot be read, or a deployment cannot be pinned.
+/// The ostree sysroot cannot be read, or a deployment cannot be pinned or made the default.
 public struct OSTreeError: OperatorError, Equatable {
     enum Reason: Equatable {
         case unreadable(FilePath, Errno)
@@ -11,6 +11,14 @@ public struct OSTreeError: OperatorError, Equatable {
         case staged(DeploymentName)
         case notPinned(DeploymentName)
         case otherPinChanged(wanted: DeploymentName, changed: [DeploymentName])
+        case stagedDefault(DeploymentName)
+        case stillStaged(DeploymentName)
+        case notDefault(DeploymentName, first: DeploymentName?)
+        case lost(wanted: DeploymentName, lost: [DeploymentName])
+        case defaultChangedPins(wanted: DeploymentName, changed: [DeploymentName])
+        case noLibrary(String)
+        case library(DeploymentName, String)
+        case limit(Duration)
     }
 
     let reason: Reason
@@ -34,6 +42,26 @@ public struct OSTreeError: OperatorError, Equatable {
             "pinning the deployment '\(wanted)' changed the pin of "
                 + changed.map { "'\($0)'" }.joined(separator: ", ")
                 + ": another program changed the deployments at the same moment"
+        case .stagedDefault(let name):
+            "could not make the deployment '\(name)' the default: it is staged, and ostree writes it at the next shutdown"
+        case .stillStaged(let name):
+            "the deployment '\(name)' is still staged, though 'ostree admin undeploy' ended well: it would become the "
+                + "default at the next shutdown"
+        case .notDefault(let name, let first):
+            "the deployment '\(name)' is not the default afterwards, "
+                + (first.map { "'\($0)' is" } ?? "there is none at all")
+        case .lost(let wanted, let lost):
+            "while the deployment '\(wanted)' was made the default, others went away: "
+                + lost.map { "'\($0)'" }.joined(separator: ", ")
+        case .defaultChangedPins(let wanted, let changed):
+            "while the deployment '\(wanted)' was made the default, the pin of "
+                + changed.map { "'\($0)'" }.joined(separator: ", ") + " changed"
+        case .noLibrary(let reason):
+            "could not load libostree: \(reason)"
+        case .library(let name, let reason):
+            "could not make the deployment '\(name)' the default: \(reason)"
+        case .limit(let limit):
+            "ostree did not write the boot loader's entries within \(limit.operatorText)"
         }
     }
 
@@ -48,6 +76,11 @@ public struct OSTreeError: OperatorError, Equatable {
         case .otherPinChanged:
             "look at 'ostree admin status', take back what is wrong with 'ostree admin pin --unpin INDEX', "
                 + "then run this again"
+        case .stagedDefault: "reboot into it: 'systemctl reboot'"
+        case .stillStaged: "remove it with 'ostree admin undeploy 0', then run this again"
+        case .notDefault, .lost, .defaultChangedPins: "see what there is now with 'ostree admin status'"
+        case .noLibrary, .library, .limit:
+            "see what ostree itself says with 'ostree admin status'; the boot loader's menu starts any deployment"
         }
     }
 
@@ -57,7 +90,9 @@ public struct OSTreeError: OperatorError, Equatable {
         case .unreadable(_, let error): error == .permissionDenied ? .noPermission : .ioError
         case .damaged: .ioError
         case .notManaged, .notThere: .noInput
-        case .staged, .notPinned, .otherPinChanged: .unavailable
+        case .staged, .notPinned, .otherPinChanged, .stagedDefault, .stillStaged, .notDefault, .lost,
+            .defaultChangedPins, .noLibrary, .library, .limit:
+            .unavailable
         }
     }
 }
@@ -74,4 +109,20 @@ extension OSTreeError {
     static func otherPinChanged(wanted: DeploymentName, changed: [DeploymentName]) -> OSTreeError {
         .init(reason: .otherPinChanged(wanted: wanted, changed: changed))
     }
+    static func stagedDefault(_ name: DeploymentName) -> OSTreeError { .init(reason: .stagedDefault(name)) }
+    static func stillStaged(_ name: DeploymentName) -> OSTreeError { .init(reason: .stillStaged(name)) }
+    static func notDefault(_ name: DeploymentName, first: DeploymentName?) -> OSTreeError {
+        .init(reason: .notDefault(name, first: first))
+    }
+    static func lost(wanted: DeploymentName, lost: [DeploymentName]) -> OSTreeError {
+        .init(reason: .lost(wanted: wanted, lost: lost))
+    }
+    static func defaultChangedPins(wanted: DeploymentName, changed: [DeploymentName]) -> OSTreeError {
+        .init(reason: .defaultChangedPins(wanted: wanted, changed: changed))
+    }
+    static func noLibrary(_ reason: String) -> OSTreeError { .init(reason: .noLibrary(reason)) }
+    static func library(_ name: DeploymentName, _ reason: String) -> OSTreeError {
+        .init(reason: .library(name, reason))
+    }
+    static func limit(_ limit: Duration) -> OSTreeError { .init(reason: .limit(limit)) }
 }

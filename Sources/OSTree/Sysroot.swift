@@ -61,6 +61,63 @@ struct Sysroot {
         return entries.first { !$0.isStaged && $0.osName == place.osName && $0.name == place.name }
     }
 
+    // MARK: - What a boot needs
+
+    /// What is missing for a boot of a deployment, each a line for the operator.
+    ///
+    /// Its tree, its commit in the repository, an entry of the boot loader, and the kernel and the initramfs that the
+    /// entry names. Such a path is relative to the boot partition, which is `boot` below the root whether it is
+    /// mounted there or not; with `sysroot.bootprefix` ostree writes it relative to the root.
+    func obstacles(toBooting name: DeploymentName, of osName: String) throws(OSTreeError) -> [String] {
+        var lines = [String]()
+        let tree = folder(of: osName).appending("\(name)")
+        if try !exists(tree.appending("usr")) { lines.append("its tree '\(tree)' is not there") }
+        let repository = root.appending("ostree/repo")
+        let object = "\(name.checksum.prefix(2))/\(name.checksum.dropFirst(2)).commit"
+        if try !exists(repository.appending("objects").appending(object)) {
+            lines.append("its commit is not in the repository '\(repository)'")
+        }
+        guard let boot = try bootEntry(of: name, osName: osName) else {
+            let entries = root.appending("boot/loader/entries")
+            return lines + ["no entry of the boot loader in '\(entries)' starts it"]
+        }
+        guard let kernel = boot.kernel else {
+            return lines + ["the boot loader's entry '\(boot.file)' names no kernel"]
+        }
+        if let fault = try fault(ofBootFile: kernel) { lines.append("its kernel \(fault)") }
+        for path in boot.initramfs {
+            if let fault = try fault(ofBootFile: path) { lines.append("its initramfs \(fault)") }
+        }
+        return lines
+    }
+
+    /// The entry that starts a deployment; entries that lead nowhere are passed over.
+    private func bootEntry(of name: DeploymentName, osName: String) throws(OSTreeError) -> BootEntry? {
+        for boot in try bootEntries() {
+            guard let argument = boot.ostreeArgument else { continue }
+            do {
+                let place = try place(atArgument: argument, from: boot.file)
+                if place.osName == osName, place.name == name { return boot }
+            } catch {
+                guard case .damaged = error.reason else { throw error }
+            }
+        }
+        return nil
+    }
+
+    /// What is wrong with a file that the boot loader reads; `nil` when it is there and has content.
+    private func fault(ofBootFile path: String) throws(OSTreeError) -> String? {
+        let usual = root.appending("boot").appending(path)
+        for file in [usual, root.appending(path)] {
+            var info = stat()
+            if file.withPlatformString({ stat($0, &info) }) == 0 {
+                return info.st_size > 0 ? nil : "'\(file)' is empty"
+            }
+            guard errno == ENOENT || errno == ENOTDIR else { throw .unreadable(file, Errno(rawValue: errno)) }
+        }
+        return "'\(usual)' is not there"
+    }
+
     // MARK: - Entries
 
     private func entry(
@@ -85,8 +142,20 @@ struct Sysroot {
         return entries.sorted(by: >)
     }
 
-    /// Reads the link that `ostree=/ostree/boot.N/OS/BOOTCHECKSUM/INDEX` names.
+    /// The deployment that `ostree=/ostree/boot.N/OS/BOOTCHECKSUM/INDEX` names.
     private func deployment(
+        atArgument argument: String,
+        from file: FilePath
+    ) throws(OSTreeError) -> (osName: String, name: DeploymentName) {
+        let place = try self.place(atArgument: argument, from: file)
+        guard try exists(folder(of: place.osName).appending("\(place.name)")) else {
+            throw .damaged(file, "the deployment '\(place.name)' that it boots is not there")
+        }
+        return place
+    }
+
+    /// Reads the link that the argument names, without a look at where it leads.
+    private func place(
         atArgument argument: String,
         from file: FilePath
     ) throws(OSTreeError) -> (osName: String, name: DeploymentName) {
@@ -99,11 +168,7 @@ struct Sysroot {
         else {
             throw .damaged(file, "its argument 'ostree=\(argument)' leads to no deployment")
         }
-        let osName = String(parts[2])
-        guard try exists(folder(of: osName).appending("\(name)")) else {
-            throw .damaged(file, "the deployment '\(name)' that it boots is not there")
-        }
-        return (osName, name)
+        return (String(parts[2]), name)
     }
 
     /// The deployment that waits for the next shutdown.
@@ -111,14 +176,28 @@ struct Sysroot {
     /// Its folder is there already, but no boot entry leads to it. `staged-deployment` is a serialized dictionary
     /// with the name of the folder as a NUL-terminated text.
     private func staged(besides entries: [Entry]) throws(OSTreeError) -> Entry? {
+        guard let place = try stagedName(),
+            !entries.contains(where: { $0.osName == place.osName && $0.name == place.name })
+        else { return nil }
+        return try entry(osName: place.osName, name: place.name, arguments: [], isStaged: true)
+    }
+
+    /// The name of the deployment that waits for the next shutdown; `nil` when none does.
+    func stagedName() throws(OSTreeError) -> (osName: String, name: DeploymentName)? {
         guard let file = try SmallFile.contents(of: root.appending("run/ostree/staged-deployment")) else { return nil }
         let texts = Set(file.split(separator: 0).map { String(decoding: $0, as: UTF8.self) })
+        var entered = Set<String>()
+        for boot in try bootEntries() {
+            guard let argument = boot.ostreeArgument else { continue }
+            // ignored: what an entry that leads nowhere stands for is not what is staged
+            if let place = try? place(atArgument: argument, from: boot.file) {
+                entered.insert("\(place.osName)/\(place.name)")
+            }
+        }
         for osName in try names(in: root.appending("ostree/deploy")).sorted() {
             for folder in try names(in: folder(of: osName)).sorted() where texts.contains(folder) {
-                guard let name = DeploymentName(folder),
-                    !entries.contains(where: { $0.osName == osName && $0.name == name })
-                else { continue }
-                return try entry(osName: osName, name: name, arguments: [], isStaged: true)
+                guard let name = DeploymentName(folder), !entered.contains("\(osName)/\(name)") else { continue }
+                return (osName, name)
             }
         }
         return nil

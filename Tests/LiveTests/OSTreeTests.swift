@@ -109,4 +109,96 @@ import Testing
         #expect(found[0].origin == nil)
         #expect(found[1].origin == "practice/x86_64/stable")
     }
+
+    @Test("gets another default, with every deployment, pin and kernel argument as it was")
+    func newDefault() async throws {
+        try deploy("3.0")
+        let before = try await list()
+        #expect(before.map(\.version) == ["3.0", "2.0", "1.0"])
+        try await adapter.pin(before[0])
+        try await adapter.pin(before[2])
+        for deployment in before { #expect(try await adapter.obstacles(toBooting: deployment) == []) }
+        try await adapter.makeDefault(before[2])
+        let after = try await list()
+        #expect(after.map(\.version) == ["1.0", "3.0", "2.0"])
+        #expect(after.map(\.isPinned) == [true, true, false])
+        #expect(after.allSatisfy { $0.kernelArguments.starts(with: ["root=LABEL=practice", "rw"]) })
+        for deployment in after { #expect(try await adapter.obstacles(toBooting: deployment) == []) }
+        let status = try Shell.output("ostree admin --sysroot=\(root) status")
+        let names = status.split(separator: "\n").filter { $0.hasPrefix("  practice ") }.map { $0.dropFirst(11) }
+        #expect(names.map(String.init) == after.map { "\($0.checksum).\($0.serial)" })
+        let entries = try Shell.output("ls -i \(root)/boot/loader/entries")
+        try await adapter.makeDefault(after[0])
+        #expect(try Shell.output("ls -i \(root)/boot/loader/entries") == entries)
+        try await adapter.makeDefault(after[1])
+        #expect(try await list().map(\.version) == ["3.0", "1.0", "2.0"])
+    }
+
+    @Test("says what keeps a deployment from being booted")
+    func obstacles() async throws {
+        let found = try await list()
+        try Shell.output("rm \(root)/boot/ostree/practice-*/initramfs*")
+        for deployment in found {
+            let lines = try await adapter.obstacles(toBooting: deployment)
+            #expect(lines.count == 1 && lines[0].hasPrefix("its initramfs '\(root)/boot/ostree/practice-"), "\(lines)")
+        }
+    }
+
+    @Test("keeps its order when libostree cannot write, and the error is libostree's own")
+    func refused() async throws {
+        let found = try await list()
+        try Shell.output("mv \(root)/boot/loader \(root)/boot/loader.broken; ln -s \(root)/nowhere \(root)/boot/loader")
+        let gone = await #expect(throws: OSTreeError.self) { try await adapter.makeDefault(found[1]) }
+        #expect(gone?.exitStatus == .noInput)
+        try Shell.output("rm \(root)/boot/loader; mv \(root)/boot/loader.broken \(root)/boot/loader")
+        try Shell.output("rm -rf \(root)/boot/ostree; touch \(root)/boot/ostree")
+        let error = await #expect(throws: OSTreeError.self) { try await adapter.makeDefault(found[1]) }
+        #expect(
+            error?.summary.hasPrefix("could not make the deployment '\(found[1].checksum).0' the default: ") == true
+        )
+        #expect(try await list().map(\.checksum) == found.map(\.checksum))
+    }
+
+    @Test("gives up a deployment that is staged when a booted node gets another default")
+    func stagedOnBooted() async throws {
+        try deploy("3.0")
+        let ref = "practice/x86_64/stable"
+        try Shell.output(
+            "ostree commit --repo=\(root)/ostree/repo -b \(ref) --tree=ref=\(ref) --bootable -s x"
+                + " --add-metadata-string=version=4.0"
+        )
+        let run = try Shell.run(
+            """
+            export OSTREE_BOOTED_USR=host OSTREE_BOOTED_LIBRARIES=/run/host\(try TestProgram.libraries)
+            export NODE_RECOVERY_INSIDE=staged
+            exec \(Self.script("ostree-booted")) \(root) 0 \(TestProgram.path) --testing-library swift-testing \
+                --filter OSTreeInsideTests
+            """
+        )
+        #expect(run.status == 0, "\(run.output)")
+        #expect(run.output.contains("Test run with 1 test"), "\(run.output)")
+        #expect(try await list().map(\.version) == ["1.0", "3.0", "2.0"])
+    }
+}
+
+/// Runs in the namespace that ``OSTreeTests`` makes: there the deployment 3.0 is booted.
+@Suite("On a booted ostree node", .enabled(if: TestProgram.isInside("staged"), "started by another test"))
+struct OSTreeInsideTests {
+    @Test("a new default holds against a staged deployment")
+    func staged() async throws {
+        let adapter = OSTreeDeployments(root: "/", cancellation: Cancellation())
+        let ostree = "ostree admin deploy --os=practice --stage practice/x86_64/stable"
+        let staged = try Shell.run(ostree)
+        let before = try #require(try await adapter.deployments())
+        #expect(before.map(\.version) == ["4.0", "3.0", "2.0", "1.0"], "\(staged.output)")
+        #expect(before.map(\.isStaged) == [true, false, false, false])
+        #expect(before.map(\.isBooted) == [false, true, false, false])
+        #expect(try await adapter.obstacles(toBooting: before[0]).map { $0.hasPrefix("it is staged") } == [true])
+        try await adapter.makeDefault(before[3])
+        let after = try #require(try await adapter.deployments())
+        #expect(after.map(\.version) == ["1.0", "3.0", "2.0"])
+        #expect(after.map(\.isBooted) == [false, true, false])
+        #expect(try Shell.run("test -e /run/ostree/staged-deployment").status != 0)
+        #expect(try !Shell.output("ostree admin status").contains("(staged)"))
+    }
 }

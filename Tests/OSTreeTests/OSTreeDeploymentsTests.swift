@@ -160,6 +160,108 @@ import Testing
         #expect(error?.summary.contains("boot/loader/entries/ostree-2-rhcos.conf'") == true)
     }
 
+    @Test("can be booted only with tree, commit, entry, kernel and initramfs, on a boot partition or without one")
+    func obstacles() async throws {
+        let sysroot = try FakeSysroot()
+        try sysroot.add(new, version: 2)
+        try sysroot.add(old, version: 1)
+        func lines() async throws -> [String] {
+            try await sysroot.adapter().obstacles(toBooting: sysroot.deployment(old))
+        }
+        let missing = try await lines()
+        #expect(missing.count == 3, "\(missing)")
+        #expect(missing[0].hasPrefix("its tree '\(sysroot.root)/ostree/deploy/rhcos/deploy/\(old).0' is not"))
+        #expect(missing[1] == "its commit is not in the repository '\(sysroot.root)/ostree/repo'")
+        #expect(missing[2].hasPrefix("its kernel '\(sysroot.root)/boot/ostree/rhcos-cc"))
+        try sysroot.completeBoot(of: old)
+        #expect(try await lines() == [])
+        try Shell.output("cd \(sysroot.root)/boot; mv ostree/* ../ostree; rmdir ostree")
+        #expect(try await lines() == [])
+        try Shell.output("cd \(sysroot.root)/boot/loader/entries; echo 'initrd /ostree/i' >> ostree-1-rhcos.conf")
+        #expect(try await lines() == ["its initramfs '\(sysroot.root)/boot/ostree/i' is not there"])
+        try Shell.output("touch \(sysroot.root)/ostree/i")
+        #expect(try await lines() == ["its initramfs '\(sysroot.root)/ostree/i' is empty"])
+        // The entry of another deployment is damaged, and says nothing about this one.
+        try Shell.output("cd \(sysroot.root); echo x > ostree/i; rm -r ostree/deploy/rhcos/deploy/\(new).0")
+        #expect(try await lines() == [])
+        try Shell.output("sed -i '/^linux/d' \(sysroot.root)/boot/loader/entries/ostree-1-rhcos.conf")
+        #expect(try await lines().map { $0.hasSuffix("names no kernel") } == [true])
+        try Shell.output("rm \(sysroot.root)/boot/loader/entries/ostree-1-rhcos.conf")
+        #expect(try await lines().map { $0.hasPrefix("no entry of the boot loader") } == [true])
+    }
+
+    @Test("that wait for the next shutdown can neither be booted nor be made the default")
+    func stagedDefault() async throws {
+        let sysroot = try FakeSysroot()
+        try sysroot.add(merged, version: 2)
+        try sysroot.add(staged, entry: false)
+        try sysroot.stage(fixture("staged-deployment"))
+        let target = sysroot.deployment(staged)
+        #expect(try await sysroot.adapter().obstacles(toBooting: target).map { $0.hasPrefix("it is staged") } == [true])
+        let error = await #expect(throws: OSTreeError.self) { try await sysroot.adapter().makeDefault(target) }
+        #expect(error?.reason == .stagedDefault(DeploymentName(checksum: staged, serial: 0)))
+        #expect(try sysroot.calls() == [])
+    }
+
+    @Test("become the default by ostree's own verb where it has one, and one that is staged is given up before")
+    func makeDefault() async throws {
+        let sysroot = try FakeSysroot()
+        try sysroot.add(merged, version: 2)
+        try sysroot.add(old, version: 1)
+        try sysroot.add(staged, entry: false)
+        try sysroot.stage(fixture("staged-deployment"))
+        try sysroot.program(
+            """
+            case $* in
+            *--help) echo '  set-default        Make deployment INDEX the default';;
+            *status) [ -e \(sysroot.root)/run/ostree/staged-deployment ] && echo '  rhcos \(staged).0 (staged)'
+                     echo '* rhcos \(merged).0'; echo '  rhcos \(old).0 (rollback)';;
+            *"undeploy 0") rm \(sysroot.root)/run/ostree/staged-deployment;;
+            *"set-default 1") sed -i 's/^version 1/version 9/' \(sysroot.root)/boot/loader/entries/ostree-1-rhcos.conf;;
+            *) exit 1;;
+            esac
+            """
+        )
+        try await sysroot.adapter().makeDefault(sysroot.deployment(old))
+        #expect(try await sysroot.adapter().deployments()?.map(\.checksum) == [old, merged])
+        let prefix = "admin --sysroot=\(sysroot.root)"
+        let expected = ["\(prefix) status", "\(prefix) undeploy 0", "admin --help", "\(prefix) status"]
+        #expect(try sysroot.calls() == expected + ["\(prefix) set-default 1"])
+        try await sysroot.adapter().makeDefault(sysroot.deployment(old))
+        #expect(try sysroot.calls().count == 5)
+    }
+
+    @Test(
+        "are not said to be the default when ostree did not make them so, or did more",
+        arguments: [
+            (":", "is not the default afterwards, 'a1"),
+            ("rm $e/ostree-2-rhcos.conf", "others went away: 'a1"),
+            ("rm $e/ostree-1-rhcos.conf", "others went away: 'b2"),
+            ("$v; printf '[libostree-transient]\npinned=true\n' >> $d/a1*.origin", "the pin of 'a1"),
+        ]
+    )
+    func defaultUnproven(effect: String, summary: String) async throws {
+        let sysroot = try FakeSysroot()
+        try sysroot.add(new, version: 2)
+        try sysroot.add(old, version: 1)
+        try sysroot.program(
+            """
+            e=\(sysroot.root)/boot/loader/entries d=\(sysroot.root)/ostree/deploy/rhcos/deploy
+            v="sed -i s/^version.1/version\\ 9/ $e/ostree-1-rhcos.conf"
+            case $* in
+            *--help) echo '  set-default   x';;
+            *status) echo '* rhcos \(new).0'; echo '  rhcos \(old).0';;
+            *"set-default 1") \(effect);;
+            esac
+            """
+        )
+        let error = await #expect(throws: OSTreeError.self) {
+            try await sysroot.adapter().makeDefault(sysroot.deployment(old))
+        }
+        #expect(error?.summary.contains(summary) == true, "\(error?.summary ?? "")")
+        #expect(error?.exitStatus == .unavailable)
+    }
+
     private func fixture(_ name: String) -> FilePath {
         FilePath(#filePath).removingLastComponent().appending("Fixtures").appending(name)
     }
@@ -207,6 +309,21 @@ private final class FakeSysroot {
             isBooted: false,
             isPinned: false,
             isStaged: false
+        )
+    }
+
+    func stage(_ file: FilePath) throws {
+        try Shell.output("mkdir -p \(root)/run/ostree; cp \(file) \(root)/run/ostree/staged-deployment")
+    }
+
+    /// Adds to a deployment what a boot needs beside its entry.
+    func completeBoot(of checksum: String) throws {
+        try Shell.output(
+            """
+            set -e; cd \(root); mkdir -p ostree/deploy/rhcos/deploy/\(checksum).0/usr ostree/repo/objects/\(checksum.prefix(2))
+            echo x > ostree/repo/objects/\(checksum.prefix(2))/\(checksum.dropFirst(2)).commit
+            k=boot/ostree/rhcos-\(String(repeating: "c", count: 64)); mkdir -p $k; echo x > $k/vmlinuz
+            """
         )
     }
 
