@@ -136,8 +136,8 @@ let package = Package(
         tests(
             "LiveTests",
             [
-                "Etcd", "OSTree", "ContainerRuntime", "NodeInterface", "Files", "Reporting", "TestSupport", logging,
-                system,
+                "Etcd", "OSTree", "ContainerRuntime", "Systemd", "NodeInterface", "Files", "Reporting", "TestSupport",
+                logging, system,
             ]
         ),
     ]
