@@ -68,6 +68,7 @@ let package = Package(
         module("Files", ["Reporting", "CLinux", "CTLS", system]),
         module("Processes", ["Reporting", "CLinux", subprocess, system]),
         module("YAML", ["Reporting", "CYAML"]),
+        module("Certificates", ["CTLS"]),
 
         // Floor 3: know.
         module("Archives", ["Files", "Reporting", "CArchive", "CZstd", "CLinux", system]),
@@ -90,11 +91,21 @@ let package = Package(
         module("OSTree", ["NodeInterface", "Files", "Processes", "Reporting", "COSTree", logging, system]),
         module("ContainerRuntime", ["RPC", "NodeInterface", "Files", "Reporting", protobuf, system]),
 
-        // Floor 5: compose.
+        // Floor 5: recover.
+        module(
+            "Recovery",
+            [
+                "Backup", "Archives", "Certificates", "NodeInterface", "RecoveryPoints", "Files", "Reporting", logging,
+                system,
+            ]
+        ),
+
+        // Floor 6: compose.
         .executableTarget(
             name: "node-recovery",
             dependencies: [
-                "Backup", "Configuration", "Etcd", "Systemd", "OSTree", "ContainerRuntime", "Archives", "Bolt",
+                "Recovery", "Backup", "Configuration", "Etcd", "Systemd", "OSTree", "ContainerRuntime", "Archives",
+                "Bolt",
                 "NodeInterface", "RecoveryPoints", "Files", "Processes", "Reporting", "CLinux", argumentParser,
                 logging, system,
             ],
@@ -128,6 +139,14 @@ let package = Package(
             "EtcdTests",
             ["Etcd", "Bolt", "RPC", "NodeInterface", "Files", "Reporting", "TestSupport", protobuf, system],
             fixtures: true
+        ),
+        tests("CertificatesTests", ["Certificates", "TestSupport", system]),
+        tests(
+            "RecoveryTests",
+            [
+                "Recovery", "Backup", "Archives", "NodeInterface", "RecoveryPoints", "Files", "Reporting",
+                "TestSupport", logging, system,
+            ]
         ),
         tests("SystemdTests", ["Systemd", "NodeInterface", "Reporting", "TestSupport", logging, system]),
         tests("OSTreeTests", ["OSTree", "NodeInterface", "Reporting", "TestSupport", logging, system], fixtures: true),

@@ -12,6 +12,8 @@ public enum BackupError: OperatorError {
     case notAMount(directory: String)
     /// The directory for recovery points is not there.
     case noDirectory(String)
+    /// A recovery is under way in the directory.
+    case recoveryUnderWay(String)
     /// There is not enough space; sizes in bytes.
     case noSpace(directory: String, neededBytes: Int64, freeBytes: Int64)
     /// A component name that the plan does not have.
@@ -58,6 +60,8 @@ public enum BackupError: OperatorError {
         case .notAMount(let directory):
             "'\(directory)' is not a file system of its own: a recovery point there would be lost with the root file system"
         case .noDirectory(let directory): "the directory for recovery points '\(directory)' is not there"
+        case .recoveryUnderWay(let directory):
+            "a recovery is under way in '\(directory)': the node is not in a state to be backed up"
         case .noSpace(let directory, let needed, let free):
             "not enough space in '\(directory)': about \(ByteCount(needed)) needed, \(ByteCount(free)) free"
         case .unknownComponent(let name):
@@ -97,6 +101,8 @@ public enum BackupError: OperatorError {
             "mount the recovery partition at '\(directory)', or insist with --allow-rootfs"
         case .noDirectory(let directory):
             "mount the recovery partition at '\(directory)', or make the directory with 'mkdir -m 0700 \(directory)'"
+        case .recoveryUnderWay(let directory):
+            "see how far it is with 'upgrade-recovery --status --dir \(directory)', and let it end with --resume"
         case .noSpace(let directory, _, _):
             "remove old recovery points with 'node-backup prune --keep 1 --dir \(directory)', or leave parts out with --skip"
         case .unknownComponent, .notAPath: nil
@@ -125,6 +131,7 @@ public enum BackupError: OperatorError {
     public var exitStatus: ExitStatus {
         switch self {
         case .notRoot: .noPermission
+        case .recoveryUnderWay: .recoveryUnderWay
         case .notAMount, .noDirectory, .noSpace: .cantCreate
         case .unknownComponent, .notAPath: .usage
         case .componentMissing, .noFiles, .sourceMissing, .etcdNotFound: .noInput

@@ -1,5 +1,6 @@
 public import Files
 public import NodeInterface
+public import RecoveryPoints
 public import SystemPackage
 
 /// What the operator asks of one backup: options and configuration, with every default filled in.
@@ -59,6 +60,9 @@ public struct BackupRequest: Sendable {
     public var executable: FilePath?
     /// Where a container's last words go; written only where the file is there already.
     public var terminationLog: FilePath?
+    /// Set when the recovery point is the failed state that a recovery keeps: then nothing is pruned for it, and it
+    /// is not what a recovery goes to unless it is named.
+    public var failedState: FailedStateEntry?
     /// The program and its version, for the manifest.
     public var toolVersion: String
 

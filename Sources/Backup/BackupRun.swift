@@ -1,5 +1,5 @@
 import Archives
-import Files
+public import Files
 import FoundationEssentials
 import Glibc
 import Logging
@@ -27,6 +27,21 @@ public struct BackupRun {
             let root = try preflight()
             let store = try RecoveryStore(path: request.directory)
             return BackupForecast(try await resolve(root, store))
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    /// Takes a recovery point for a recovery, which holds the store's lock and tells the status itself.
+    ///
+    /// - Precondition: the request has ``BackupRequest/failedState``.
+    public func create(holding lock: FileLock) async throws(BackupError) -> RecoveryPoint {
+        precondition(request.failedState != nil, "only a recovery takes recovery points while it holds the lock")
+        let reporter = StatusReporter(node: node, meter: meter, terminationLog: nil)
+        do {
+            let root = try preflight()
+            let store = try RecoveryStore(path: request.directory)
+            return try await create(reporter, in: store, lock, root: root, begun: .now).point
         } catch {
             throw .wrapping(error)
         }
@@ -61,6 +76,7 @@ public struct BackupRun {
         let root = try preflight()
         let store = try RecoveryStore(path: request.directory)
         let lock = try store.lock(command: "node-backup create")
+        if try store.hasRecoveryUnderWay() { throw BackupError.recoveryUnderWay(request.directory.string) }
         let result = try await create(reporter, in: store, lock, root: root, begun: begun)
         return result
     }
@@ -74,7 +90,7 @@ public struct BackupRun {
         begun: ContinuousClock.Instant
     ) async throws -> (point: RecoveryPoint, pruned: [Retention.Decision]) {
         try store.prepare()
-        reporter.attach(store)
+        if request.failedState == nil { reporter.attach(store) }
         for name in try store.removeLeftovers() {
             node.log.notice("Removed '\(name)', which a run that was cut has left")
         }
@@ -89,6 +105,7 @@ public struct BackupRun {
         let partial = try store.begin()
         reporter.enter(.starting, generation: partial.generation)
         let point = try await writeOrAbandon(plan, into: partial, store: store, begun: begun, reporter: reporter)
+        if request.failedState != nil { return (point, []) }
         do throws(StoreError) {
             try store.pointLatest(at: point.generation)
         } catch {
@@ -176,7 +193,8 @@ public struct BackupRun {
             components: [],
             skipped: [],
             etcd: nil,
-            deployment: nil
+            deployment: nil,
+            failedState: request.failedState
         )
         // What is written is read once more when it is verified.
         meter.plan(components: plan.entries.filter { !$0.isSkipped }.count, totalBytes: plan.workBytes)

@@ -1,15 +1,15 @@
-import Files
-import NodeInterface
+package import Files
+package import NodeInterface
 import Reporting
 import SystemPackage
 import YAML
 
 /// Finds the etcd member of a node: where it listens and which files prove who we are.
-enum EtcdLocator {
+package enum EtcdLocator {
     /// Finds the endpoint for a profile; `nil` when the profile has no etcd (`plain`) and nothing was said.
     ///
     /// Files that are found lie below the node's root; paths that the operator gives are taken as they are.
-    static func locate(
+    package static func locate(
         in root: RootDirectory,
         profile: NodeProfile,
         nodeName: String,
@@ -144,7 +144,7 @@ enum EtcdLocator {
     }
 
     /// Lines of `export KEY="value"` as a shell reads them: quotes go, a backslash keeps the next character.
-    static func environment(from text: String) -> [String: String] {
+    package static func environment(from text: String) -> [String: String] {
         var variables = [String: String]()
         for line in text.split(separator: "\n") {
             var rest = line.drop { $0 == " " || $0 == "\t" }

@@ -1,14 +1,14 @@
-import Files
+package import Files
 import Glibc
 import NodeInterface
-import RecoveryPoints
+package import RecoveryPoints
 import SystemPackage
 
 extension NodeIdentity {
     /// Reads a node's name and machine id.
     ///
     /// The name is `/etc/hostname`; a running system that has none there is asked for its host name.
-    static func read(from root: RootDirectory, isRunningSystem: Bool) throws(FilesError) -> NodeIdentity {
+    package static func read(from root: RootDirectory, isRunningSystem: Bool) throws(FilesError) -> NodeIdentity {
         func firstLine(_ path: FilePath) throws(FilesError) -> String? {
             guard try root.exists(path) else { return nil }
             let text = String(decoding: try root.readFile(path, limitBytes: 4096), as: UTF8.self)

@@ -1,13 +1,13 @@
-import Files
-import NodeInterface
+package import Files
+package import NodeInterface
 import SystemPackage
 
 /// Tells what kind of node a root is.
-enum ProfileDetector {
+package enum ProfileDetector {
     /// The profile and the file or directory that gave it away (`nil` for `plain`, which nothing does).
-    struct Finding: Sendable, Equatable {
-        var profile: NodeProfile
-        var evidence: String?
+    package struct Finding: Sendable, Equatable {
+        package var profile: NodeProfile
+        package var evidence: String?
     }
 
     /// What gives a profile away, in the order in which it is looked for.
@@ -19,7 +19,7 @@ enum ProfileDetector {
         (.kubeadm, WellKnownPaths.adminKubeconfig.string),
     ]
 
-    static func detect(in root: RootDirectory) throws -> Finding {
+    package static func detect(in root: RootDirectory) throws -> Finding {
         for (profile, path) in evidence {
             if try root.exists(FilePath(path)) { return Finding(profile: profile, evidence: path) }
         }

@@ -15,7 +15,8 @@ public enum Pruning {
                     Retention.Candidate(
                         generation: entry.generation,
                         isReadable: true,
-                        isVerified: point.isVerified
+                        isVerified: point.isVerified,
+                        isFailedState: point.manifest.failedState != nil
                     )
                 case .failure:
                     Retention.Candidate(generation: entry.generation, isReadable: false, isVerified: false)

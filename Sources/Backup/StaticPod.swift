@@ -1,16 +1,16 @@
-import Files
+package import Files
 import NodeInterface
-import SystemPackage
+package import SystemPackage
 import YAML
 
 /// A static pod manifest, as far as a backup needs it: JSON or YAML, `kind: Pod`.
-struct StaticPod {
+package struct StaticPod {
     /// The manifest's path on the node.
-    let path: FilePath
+    package let path: FilePath
     private let document: YAMLNode
 
     /// Reads a manifest of at most 4 MiB.
-    static func read(_ path: FilePath, in root: RootDirectory) throws -> StaticPod {
+    package static func read(_ path: FilePath, in root: RootDirectory) throws -> StaticPod {
         let bytes = try root.readFile(path, limitBytes: 4 << 20)
         do throws(YAMLError) {
             return StaticPod(path: path, document: try YAMLNode(reading: bytes, name: path.string))
@@ -20,7 +20,7 @@ struct StaticPod {
     }
 
     /// The `--name=value` and `--name value` options on the command line of a container.
-    func options(ofContainer name: String) -> [String: String] {
+    package func options(ofContainer name: String) -> [String: String] {
         guard let container = containers.first(where: { $0["name"]?.string == name }) else { return [:] }
         let words = ["command", "args"].flatMap { container[$0]?.items ?? [] }.compactMap(\.string)
         var options = [String: String]()
@@ -47,11 +47,30 @@ struct StaticPod {
         }
     }
 
+    /// The images of its containers, as the manifest names them.
+    package var images: [String] {
+        ["containers", "initContainers"].flatMap { document["spec"]?[$0]?.items ?? [] }
+            .compactMap { $0["image"]?.string }
+    }
+
     private var containers: [YAMLNode] { document["spec"]?["containers"]?.items ?? [] }
 }
 
 /// The static pods of a node as one set: all manifests and what they need below `/etc/kubernetes`.
-enum StaticPods {
+package enum StaticPods {
+    /// Every manifest in the directory of static pods, by name; none when there is no such directory.
+    package static func all(in root: RootDirectory) throws -> [StaticPod] {
+        let directory = WellKnownPaths.staticPodManifests
+        guard try root.exists(directory) else { return [] }
+        return try root.names(in: directory).filter(isManifest).sorted { $0.string < $1.string }
+            .map { try StaticPod.read(directory.appending($0), in: root) }
+    }
+
+    /// Whether the kubelet reads a file of this name: it passes over hidden ones.
+    private static func isManifest(_ name: FilePath.Component) -> Bool {
+        !name.string.hasPrefix(".") && (name.extension.map { ["yaml", "yml", "json"].contains($0) } ?? false)
+    }
+
     /// The subtrees of the node's root that make up the set, relative to it; empty when there is no manifest.
     ///
     /// A pod's host paths outside `/etc/kubernetes` are not its resources: etcd's data, the system's certificates.
@@ -60,14 +79,9 @@ enum StaticPods {
         guard try root.exists(directory) else { return [] }
         let names = try root.names(in: directory)
         var paths: Set<FilePath> = [directory]
-        for name in names where !name.string.hasPrefix(".") {
-            guard name.extension.map({ ["yaml", "yml", "json"].contains($0) }) ?? false else { continue }
+        for pod in try all(in: root) {
             let kubernetes: FilePath = "/etc/kubernetes"
-            paths.formUnion(
-                try StaticPod.read(directory.appending(name), in: root).hostPaths.filter {
-                    $0.starts(with: kubernetes) && $0 != kubernetes
-                }
-            )
+            paths.formUnion(pod.hostPaths.filter { $0.starts(with: kubernetes) && $0 != kubernetes })
         }
         guard !names.isEmpty else { return [] }
         // What lies in another one comes with it.

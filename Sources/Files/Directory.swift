@@ -117,6 +117,27 @@ public final class Directory: Sendable {
         }
     }
 
+    /// Removes an empty directory; one that is not there is removed already.
+    /// - Throws: `ENOTEMPTY` for one that is not empty.
+    public func removeDirectory(_ name: FilePath.Component) throws(FilesError) {
+        guard name.withPlatformString({ unlinkat(raw, $0, AT_REMOVEDIR) }) == 0 || errno == ENOENT else {
+            throw .last("remove", text(of: name))
+        }
+    }
+
+    /// Runs `body`, which adds or removes names in this directory, and gives the directory its modification time back.
+    public func keepingTime<Value>(_ body: () throws(FilesError) -> Value) throws(FilesError) -> Value {
+        let before = try FileStat(of: descriptor, path: path.operatorText).modified
+        let value = try body()
+        let times = [
+            // UTIME_OMIT, a macro that Swift does not see: the access time stays
+            timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2),
+            timespec(tv_sec: Int(before.seconds), tv_nsec: Int(before.nanoseconds)),
+        ]
+        guard futimens(raw, times) == 0 else { throw .last("set the time of", path.operatorText) }
+        return value
+    }
+
     /// Waits until the names in it are on the disk.
     public func sync() throws(FilesError) {
         guard fsync(raw) == 0 else { throw .last("sync", path.operatorText) }

@@ -27,6 +27,28 @@ public enum FileName {
         return text
     }
 
+    /// The bytes that ``text(of:)`` made a text of.
+    /// - Returns: `nil` when a backslash is followed by neither a backslash nor three octal digits.
+    public static func bytes(of text: some StringProtocol) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "\\") else {
+                bytes.append(byte)
+                continue
+            }
+            if rest.first == UInt8(ascii: "\\") {
+                bytes.append(rest.removeFirst())
+            } else {
+                guard rest.count >= 3, let value = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
+                else { return nil }
+                bytes.append(value)
+                rest = rest.dropFirst(3)
+            }
+        }
+        return bytes
+    }
+
     private static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
         if scalar.isASCII { return (0x20..<0x7F).contains(scalar.value) }
         switch scalar.properties.generalCategory {

@@ -23,6 +23,13 @@ public enum WellKnownPaths {
     public static let etcdCertificatesInPod: FilePath = "/etc/kubernetes/static-pod-certs"
     /// openshift: the certificates of etcd.
     public static let etcdCertificates: FilePath = "/etc/kubernetes/static-pod-resources/etcd-certs"
+    /// etcd's data directory, unless its static pod says otherwise.
+    public static let etcdData: FilePath = "/var/lib/etcd"
+    /// The certificate, with its key, by which the kubelet proves itself to the API server; its common name is
+    /// `system:node:` and the node's name.
+    public static let kubeletCertificate: FilePath = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+    /// The certificate by which the kubelet serves, where it asks the cluster for one.
+    public static let kubeletServingCertificate: FilePath = "/var/lib/kubelet/pki/kubelet-server-current.pem"
     /// kubeadm: the directory of the cluster's keys and certificates.
     public static let clusterKeys: FilePath = "/etc/kubernetes/pki"
     /// kubeadm: the administrator's kubeconfig, a sign of a control plane node.
@@ -34,6 +41,9 @@ public enum WellKnownPaths {
     public static let machineID: FilePath = "/etc/machine-id"
     /// The host name.
     public static let hostName: FilePath = "/etc/hostname"
+
+    /// The kernel's id of the boot, 36 characters and a newline.
+    public static let bootID: FilePath = "/proc/sys/kernel/random/boot_id"
 
     /// Sockets of container runtimes, in the order in which they are looked for.
     public static let runtimeSockets: [FilePath] = [

@@ -31,6 +31,8 @@ public struct Manifest: Codable, Sendable, Equatable {
     public var etcd: EtcdEntry?
     /// Checksum and serial of the deployment that was booted, `CHECKSUM.SERIAL`; absent on nodes without ostree.
     public var deployment: String?
+    /// Set in a recovery point that a recovery took of the failed state before it changed anything; absent otherwise.
+    public var failedState: FailedStateEntry?
 
     /// A manifest made of its parts.
     public init(
@@ -43,7 +45,8 @@ public struct Manifest: Codable, Sendable, Equatable {
         components: [ComponentEntry],
         skipped: [SkippedComponent],
         etcd: EtcdEntry?,
-        deployment: String?
+        deployment: String?,
+        failedState: FailedStateEntry? = nil
     ) {
         formatVersion = Self.currentFormatVersion
         self.generation = generation
@@ -56,6 +59,7 @@ public struct Manifest: Codable, Sendable, Equatable {
         self.skipped = skipped
         self.etcd = etcd
         self.deployment = deployment
+        self.failedState = failedState
     }
 
     /// The entry of a component; `nil` when the recovery point does not have it.
@@ -76,6 +80,21 @@ public struct Manifest: Codable, Sendable, Equatable {
         case durationSeconds = "duration_seconds"
         case toolVersion = "tool_version"
         case node, profile, components, skipped, etcd, deployment
+        case failedState = "failed_state"
+    }
+}
+
+/// That a recovery point is the state that a recovery found, the way back out of it.
+public struct FailedStateEntry: Codable, Sendable, Equatable {
+    /// The identity of the recovery, 16 hexadecimal digits.
+    public var recovery: String
+    /// The generation that the recovery brings the node to.
+    public var target: Int
+
+    /// An entry.
+    public init(recovery: String, target: Int) {
+        self.recovery = recovery
+        self.target = target
     }
 }
 

@@ -12,6 +12,8 @@ public final class RecoveryStore: Sendable {
     private let directory: Directory
 
     private static let pointsName: FilePath.Component = "points"
+    /// The step journal of the recovery under way.
+    public static let journalName: FilePath.Component = "journal"
 
     /// The store in an existing directory.
     /// - Throws: `StoreError.noStore` when the directory is not there.
@@ -55,12 +57,26 @@ public final class RecoveryStore: Sendable {
         return all
     }
 
-    /// The newest recovery point whose manifest can be read; `nil` when there is none.
+    /// The newest recovery point whose manifest can be read, failed states aside; `nil` when there is none.
     public func newest() throws(StoreError) -> RecoveryPoint? {
+        try newest { $0.manifest.failedState == nil }
+    }
+
+    /// The newest failed state that a recovery has kept; `nil` when there is none.
+    public func newestFailedState() throws(StoreError) -> RecoveryPoint? {
+        try newest { $0.manifest.failedState != nil }
+    }
+
+    private func newest(where isWanted: (RecoveryPoint) -> Bool) throws(StoreError) -> RecoveryPoint? {
         for entry in try all().reversed() {
-            if case .success(let point) = entry.point { return point }
+            if case .success(let point) = entry.point, isWanted(point) { return point }
         }
         return nil
+    }
+
+    /// Whether a recovery has begun and is not done: then nothing here may change but by that recovery.
+    public func hasRecoveryUnderWay() throws(StoreError) -> Bool {
+        try system { () throws(FilesError) in try directory.stat(Self.journalName) != nil }
     }
 
     // MARK: writing
@@ -161,7 +177,7 @@ public final class RecoveryStore: Sendable {
             try points.sync()
             try points.removeTree(removing)
         }
-        if let newest = try generations().last { try pointLatest(at: newest) }
+        if let newest = try newest() { try pointLatest(at: newest.generation) }
     }
 
     /// Replaces a document of the store, such as `status.json`.

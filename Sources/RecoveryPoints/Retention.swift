@@ -1,7 +1,8 @@
 /// Which recovery points the retention rule no longer wants.
 ///
 /// The rule: the newest `keep` stay, and the newest one that was verified without a fault stays however old it is.
-/// A point whose manifest cannot be read neither counts nor goes: a person decides about it.
+/// A point whose manifest cannot be read neither counts nor goes: a person decides about it. Of the failed states that
+/// recoveries have kept the newest stays, as it is the only way back; they do not count among the newest.
 public struct Retention: Sendable, Equatable {
     /// One recovery point as the rule sees it.
     public struct Candidate: Sendable, Equatable {
@@ -11,12 +12,15 @@ public struct Retention: Sendable, Equatable {
         public var isReadable: Bool
         /// Whether every component was verified without a fault.
         public var isVerified: Bool
+        /// Whether it is a failed state that a recovery has kept.
+        public var isFailedState: Bool
 
         /// A candidate.
-        public init(generation: Int, isReadable: Bool, isVerified: Bool) {
+        public init(generation: Int, isReadable: Bool, isVerified: Bool, isFailedState: Bool = false) {
             self.generation = generation
             self.isReadable = isReadable
             self.isVerified = isVerified
+            self.isFailedState = isFailedState
         }
     }
 
@@ -35,7 +39,8 @@ public struct Retention: Sendable, Equatable {
     public static func decide(_ candidates: [Candidate], keep: Int) -> [Decision] {
         let keep = max(1, keep)
         let newestFirst = candidates.sorted { $0.generation > $1.generation }
-        let newestVerified = newestFirst.first { $0.isReadable && $0.isVerified }
+        let newestVerified = newestFirst.first { $0.isReadable && $0.isVerified && !$0.isFailedState }
+        let newestFailedState = newestFirst.first { $0.isReadable && $0.isFailedState }
         var kept = 0
         return newestFirst.map { candidate in
             guard candidate.isReadable else {
@@ -43,6 +48,15 @@ public struct Retention: Sendable, Equatable {
                     generation: candidate.generation,
                     isRemoved: false,
                     reason: "damaged: its manifest cannot be read; remove it by hand when it is of no more use"
+                )
+            }
+            if candidate.isFailedState {
+                return Decision(
+                    generation: candidate.generation,
+                    isRemoved: candidate != newestFailedState,
+                    reason: candidate == newestFailedState
+                        ? "the failed state before the last recovery, the way back out of it"
+                        : "the failed state before an earlier recovery"
                 )
             }
             if kept < keep {

@@ -48,4 +48,6 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
     case noPermission = 77
     /// The configuration cannot be used.
     case config = 78
+    /// Nothing was done, because a recovery is under way on this node; `sysexits.h` has no number for that.
+    case recoveryUnderWay = 79
 }

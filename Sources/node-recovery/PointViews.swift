@@ -16,6 +16,8 @@ struct PointListing: Encodable {
     var verifiedAt: String?
     /// Why its manifest cannot be read.
     var damage: String?
+    /// Set in a failed state that a recovery has kept: the recovery point that it went to.
+    var failedStateBefore: Int?
 
     init(_ entry: (generation: Int, point: Result<RecoveryPoint, StoreError>)) {
         generation = entry.generation
@@ -30,6 +32,7 @@ struct PointListing: Encodable {
             etcdRevision = point.manifest.etcd?.revision
             deployment = point.manifest.deployment
             verifiedAt = point.verifiedAt
+            failedStateBefore = point.manifest.failedState?.target
         }
     }
 
@@ -45,12 +48,18 @@ struct PointListing: Encodable {
             ("DEPLOYMENT", .left),
             ("VERIFIED", .left)
         )
-        var damage: [String] = []
+        var notes: [String] = []
         for listing in listings {
             if let reason = listing.damage {
                 table.add("\(listing.generation)", "-", "-", "-", "-", "-", "-", "-", "DAMAGED")
-                damage.append("recovery point \(listing.generation): \(reason)")
+                notes.append("recovery point \(listing.generation): \(reason)")
                 continue
+            }
+            if let target = listing.failedStateBefore {
+                notes.append(
+                    "recovery point \(listing.generation): the failed state before the recovery to \(target); "
+                        + "'upgrade-recovery --undo' goes back to it"
+                )
             }
             table.add(
                 "\(listing.generation)",
@@ -64,7 +73,7 @@ struct PointListing: Encodable {
                 listing.verifiedAt ?? "never"
             )
         }
-        return ([table.text] + damage).joined(separator: "\n")
+        return ([table.text] + notes).joined(separator: "\n")
     }
 }
 
@@ -110,6 +119,9 @@ enum PointDescription {
             "  profile     \(manifest.profile)",
             "  size        \(ByteCount(manifest.sourceBytes)), stored in \(ByteCount(manifest.storedBytes))",
         ]
+        if let failed = manifest.failedState {
+            lines.append("  failed      the state before the recovery to recovery point \(failed.target)")
+        }
         if let etcd = manifest.etcd {
             lines.append(
                 "  etcd        \(etcd.serverVersion) at revision \(etcd.revision), \(etcd.totalKeys) keys, "

@@ -26,14 +26,14 @@ struct Session {
     }
 
     /// - Parameter limit: the longest that the command may take; `nil` for no limit.
-    init(_ common: CommonOptions, settings: Settings, limit: Duration?) throws {
+    init(_ common: CommonOptions, settings: Settings, limit: Duration?, name: String = "node-backup") throws {
         let cancellation = Cancellation()
         SignalWatch.start(cancellation, limit: limit)
         let environment = Self.environment
         let verbosity: Verbosity = common.quiet ? .quiet : common.verbose ? .verbose : .normal
         let terminal = Terminal(environment: environment)
         self.terminal = terminal
-        name = "node-backup"
+        self.name = name
         let log = Logger(label: name) { label -> any LogHandler in
             Journal.isConnected(environment: environment)
                 ? JournalLogHandler(label: label, logLevel: verbosity.level)

@@ -166,7 +166,11 @@ import Testing
             ("etcd-snapshot", "save", "file"),
             ("etcd-snapshot", "save --endpoint nonsense x", "'nonsense' is not a client URL of etcd"),
             ("etcd-snapshot", "save x", "takes --cacert, --cert and --key"),
-            ("upgrade-recovery", "--resume", "--resume"),
+            ("upgrade-recovery", "--resume --restart", "exclude each other"),
+            ("upgrade-recovery", "--resume --point 3", "--point goes with none of --resume and --undo"),
+            ("upgrade-recovery", "--skip-check everything", "'everything'"),
+            ("upgrade-recovery", "--keep-path /../x", "--keep-path '/../x' is not a path or pattern below the root"),
+            ("upgrade-recovery", "launchRocket", "'launchRocket'"),
         ]
     )
     func usage(name: String, arguments: String, text: String) throws {
@@ -174,11 +178,5 @@ import Testing
         #expect(result.status == 64, "\(result)")
         #expect(result.errors.contains(text), "\(result)")
         #expect(result.output.isEmpty)
-    }
-
-    @Test("of upgrade-recovery says that it cannot recover yet, and what can be done") func notYet() throws {
-        let result = try tool.run("upgrade-recovery", [])
-        #expect(result.status == 69, "\(result)")
-        #expect(result.errors.contains("hint: restore by hand: 'node-backup extract"), "\(result)")
     }
 }

@@ -1,0 +1,91 @@
+import Backup
+import Files
+import Logging
+import NodeInterface
+import RecoveryPoints
+import Reporting
+import SystemPackage
+
+/// The steps that restore etcd and the control plane and start them.
+enum ClusterSteps {
+    @Sendable static func restoreKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
+        try context.restore("kubelet")
+    }
+
+    @Sendable static func restoreEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard let entry = context.point.manifest.component("etcd") else {
+            guard let earlier = context.point.manifest.failedState?.recovery, context.point.profile != .plain,
+                try context.etcdPlacement().takeBack(keptBy: earlier)
+            else { return .skipped(context.point.manifest.reasonForLack(of: "etcd")) }
+            return .done("the member that was kept before the recovery is in place again")
+        }
+        let placement = try context.etcdPlacement()
+        switch try placement.state() {
+        case .swapped: return .done("the restored one was in place already")
+        case .nothing:
+            guard case .done(_, let values) = try context.stageEtcd(entry) else { break }
+            try placement.swap()
+            return .done("the restored one is in place, the failed one is kept", values: values)
+        case .staged: try placement.swap()
+        }
+        return .done("the restored one is in place, the failed one is kept")
+    }
+
+    @Sendable static func restoreStaticPods(_ context: RecoveryContext) async throws -> StepOutcome {
+        try context.restore("static-pods")
+    }
+
+    @Sendable static func startRuntime(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard let units = context.node.units else { return .skipped(FileSteps.noUnits) }
+        guard let unit = try FileSteps.runtimes.first(where: { try units.state(of: $0).exists }) else {
+            return .skipped("none of \(FileSteps.runtimes.joined(separator: ", ")) is here")
+        }
+        try units.start(unit, limit: context.request.stopLimit * 2)
+        return .done("\(unit) runs")
+    }
+
+    @Sendable static func startKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard let units = context.node.units else { return .skipped(FileSteps.noUnits) }
+        try context.marks().release()
+        try units.reload()
+        guard try units.state(of: FileSteps.kubelet).exists else {
+            return .skipped("there is no \(FileSteps.kubelet)")
+        }
+        try units.start(FileSteps.kubelet, limit: context.request.stopLimit * 2)
+        return .done("\(FileSteps.kubelet) runs, and starts at boot as it did")
+    }
+
+    @Sendable static func waitForEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard context.node.units != nil else { return .skipped(FileSteps.noUnits) }
+        guard context.point.manifest.etcd != nil else {
+            return .skipped(context.point.manifest.reasonForLack(of: "etcd"))
+        }
+        let wanted = context.journal.value("etcd.cluster")
+        let seen = try await context.wait(for: "etcd to answer") {
+            let endpoint = try EtcdLocator.locate(
+                in: context.root,
+                profile: context.point.profile,
+                nodeName: context.point.manifest.node.name,
+                overrides: .init()
+            )
+            guard let endpoint else { return .notYet("no static pod of etcd is there") }
+            let status = try context.node.etcd.status(of: endpoint, limit: .seconds(5))
+            let cluster = String(status.clusterID, radix: 16)
+            if let wanted, cluster != wanted { throw RecoveryError.otherCluster(wanted: wanted, found: cluster) }
+            if let error = status.errors.first { return .notYet(error) }
+            return .there("etcd \(status.serverVersion) answers at revision \(status.revision)")
+        }
+        return .done(seen)
+    }
+
+    @Sendable static func waitForAPI(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard let cluster = context.node.cluster else { return .skipped(FileSteps.noUnits) }
+        guard context.point.profile != .plain else { return .skipped("the profile is plain") }
+        let seen = try await context.wait(for: "the API server to be ready") {
+            let failing = try cluster.failingChecks()
+            return failing.isEmpty
+                ? .there("the API server is ready") : .notYet("these checks fail: \(failing.joined(separator: ", "))")
+        }
+        return .done(seen)
+    }
+}

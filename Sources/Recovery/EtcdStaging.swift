@@ -1,0 +1,63 @@
+import Archives
+import Files
+import Logging
+import NodeInterface
+import RecoveryPoints
+import Reporting
+import SystemPackage
+
+extension RecoveryContext {
+    /// Who the etcd member of the recovery point is.
+    func etcdMember() throws -> EtcdMember {
+        try EtcdMember.read(
+            from: pointFiles().staticPods,
+            profile: point.profile,
+            nodeName: point.manifest.node.name
+        )
+    }
+
+    /// Where etcd's data lies.
+    func etcdPlacement() throws -> EtcdPlacement {
+        EtcdPlacement(try etcdMember(), in: root, recovery: identity)
+    }
+
+    /// Restores the snapshot beside etcd's data, whole and on the disk, and changes nothing of that.
+    func stageEtcd(_ component: ComponentEntry) throws -> StepOutcome {
+        guard let stored = component.file(.snapshot) else {
+            throw RecoveryError.memberUnknown("its component 'etcd' has no snapshot")
+        }
+        let member = try etcdMember()
+        let placement = EtcdPlacement(member, in: root, recovery: identity)
+        let snapshot = point.path(of: stored)
+        meter.begin("etcd", activity: "restoring", totalBytes: component.sourceBytes)
+        try placement.clear()
+        let unpacked = try UnnamedFile(in: placement.directory)
+        let reader = try FrameReader(path: snapshot, jobs: request.jobs, cancellation: node.cancellation)
+        while let piece = try reader.next() {
+            try unpacked.write(piece)
+            meter.advance(bytes: Int64(piece.count))
+        }
+        let result = try node.etcd.restoreSnapshot(
+            unpacked.descriptor,
+            EtcdRestoreRequest(
+                snapshotName: snapshot.string,
+                directory: placement.building,
+                memberName: member.name,
+                peerURLs: member.peerURLs,
+                clusterToken: "node-recovery-\(identity)",
+                bumpRevision: request.bumpRevision
+            ),
+            cancellation: node.cancellation
+        )
+        try placement.stage()
+        for warning in result.warnings { node.log.warning("etcd: \(warning), continuing") }
+        return .done(
+            "restored beside its data: member '\(member.name)', revision \(result.revision), "
+                + "\(ByteCount(result.databaseSizeBytes))",
+            values: [
+                "etcd.cluster": String(result.clusterID, radix: 16),
+                "etcd.revision": "\(result.revision)",
+            ]
+        )
+    }
+}

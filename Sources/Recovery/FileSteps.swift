@@ -1,0 +1,186 @@
+import Files
+import Logging
+import NodeInterface
+import RecoveryPoints
+import Reporting
+import SystemPackage
+
+/// The steps up to the reboot: the failed state is kept, the operating system rolled back, files restored.
+enum FileSteps {
+    static let kubelet = "kubelet.service"
+    /// Units of container runtimes, in the order in which they are looked for.
+    static let runtimes = ["crio.service", "containerd.service"]
+    static let noUnits = "the root is not that of the running system, whose units are left alone"
+
+    @Sendable static func keepFailedState(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard context.journal.header.keepsFailedState else { return .skipped("left out with --without-undo") }
+        let (generation, wasThere) = try await FailedState.keep(context)
+        return .done(
+            wasThere
+                ? "recovery point \(generation) is there already"
+                : "it is recovery point \(generation); 'upgrade-recovery --undo' goes back to it"
+        )
+    }
+
+    @Sendable static func deployment(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard let recorded = context.point.manifest.deployment else {
+            return .skipped("the recovery point has no deployment")
+        }
+        if context.skips(.deployment) { return .skipped("left out with --force") }
+        guard let deployments = try await context.node.deployments.deployments() else {
+            return .skipped("the node is not managed by ostree")
+        }
+        guard let wanted = deployments.first(where: { $0.name == recorded }) else {
+            throw RecoveryError.deploymentGone(recorded)
+        }
+        if wanted.isBooted { return .done("'\(wanted.label)' is booted") }
+        if let pause = context.journal.pause(at: "deployment"), context.node.units != nil {
+            guard try context.bootID() != pause.boot else { throw RecoveryError.notRebooted }
+            let booted = deployments.first { $0.isBooted }
+            throw RecoveryError.wrongDeployment(wanted: wanted.label, booted: booted?.label ?? "none of ostree's")
+        }
+        let obstacles = try await context.node.deployments.obstacles(toBooting: wanted)
+        guard obstacles.isEmpty else {
+            throw RecoveryError.notBootable(deployment: wanted.label, reasons: obstacles)
+        }
+        try await context.node.deployments.makeDefault(wanted)
+        guard context.node.units != nil else {
+            return .done("'\(wanted.label)' is what the node boots next")
+        }
+        let made = context.prepareNextBoot(of: wanted)
+        return .needsReboot(
+            "the node must boot '\(wanted.label)', which is the default now",
+            values: made.isEmpty ? [:] : ["marks.made": made.joined(separator: ",")]
+        )
+    }
+
+    @Sendable static func holdKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard let units = context.node.units else { return .skipped(noUnits) }
+        guard try units.state(of: kubelet).exists else { return .skipped("there is no \(kubelet)") }
+        var marks = try context.marks()
+        try marks.hold()
+        try units.reload()
+        return .done(
+            "it does not start until the recovery is done",
+            values: ["marks.made": marks.made.joined(separator: ",")]
+        )
+    }
+
+    @Sendable static func stopKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard let units = context.node.units else { return .skipped(noUnits) }
+        try units.stop(kubelet, limit: context.request.stopLimit)
+        return .done("\(kubelet) has stopped")
+    }
+
+    @Sendable static func stopPods(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard let pods = context.node.pods, let all = try pods.pods() else {
+            return .skipped("no container runtime answers")
+        }
+        // etcd last: what still writes to it would only log that it is gone
+        let order = all.sorted { !$0.name.hasPrefix("etcd") && $1.name.hasPrefix("etcd") }
+        for pod in order {
+            try context.node.cancellation.check()
+            context.meter.begin("\(pod.namespace)/\(pod.name)", activity: "stopping", totalBytes: 0)
+            try pods.stopPod(pod.id, limit: context.request.stopLimit)
+            try pods.removePod(pod.id, limit: context.request.stopLimit)
+        }
+        return .done("\(all.count) pods have stopped")
+    }
+
+    @Sendable static func stopRuntime(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard let units = context.node.units else { return .skipped(noUnits) }
+        let present = try runtimes.filter { try units.state(of: $0).exists }
+        for unit in present { try units.stop(unit, limit: context.request.stopLimit) }
+        return present.isEmpty
+            ? .skipped("none of \(runtimes.joined(separator: ", ")) is here")
+            : .done("\(present.joined(separator: ", ")) has stopped")
+    }
+
+    @Sendable static func restoreUsrLocal(_ context: RecoveryContext) async throws -> StepOutcome {
+        try context.restore("usr-local")
+    }
+
+    @Sendable static func restoreEtc(_ context: RecoveryContext) async throws -> StepOutcome {
+        try context.restore("etc")
+    }
+
+    @Sendable static func restoreMachineConfig(_ context: RecoveryContext) async throws -> StepOutcome {
+        try context.restore("machine-config")
+    }
+
+    @Sendable static func reloadUnits(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard let units = context.node.units else { return .skipped(noUnits) }
+        try units.reload()
+        return .done("systemd knows the restored units")
+    }
+
+    @Sendable static func reboot(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard context.node.units != nil else { return .skipped(noUnits) }
+        if let pause = context.journal.pause(at: "reboot") {
+            guard try context.bootID() != pause.boot else { throw RecoveryError.notRebooted }
+            return .done("the node was rebooted")
+        }
+        guard context.hasChangedFiles else { return .skipped("no file has changed") }
+        let made = try context.prepareNextBoot()
+        return .needsReboot(
+            "services still run on files of the failed state",
+            values: made.isEmpty ? [:] : ["marks.made": made.joined(separator: ",")]
+        )
+    }
+}
+
+extension StepJournal {
+    /// The record of a step's pause; `nil` when it never paused.
+    func pause(at step: String) -> Record? { records.last { $0.step == step && $0.event == .paused } }
+}
+
+extension RecoveryContext {
+    /// Whether a restore of files has, or may have, changed any: one that was cut and begun again counts.
+    var hasChangedFiles: Bool {
+        ["usr-local", "etc", "machine-config"].contains { component in
+            journal.attempts(at: "restore-\(component)") > 1
+                || (journal.value("changes.\(component)").map { $0 != "0" } ?? false)
+        }
+    }
+
+    /// How the recovery goes on after the reboot, as a command line.
+    private var resumeCommand: String {
+        // The copy beside the points is there whatever deployment boots; without one there is only ourselves.
+        var program = store.path.appending("upgrade-recovery").string
+        if (try? RootDirectory(path: store.path).exists("upgrade-recovery")) != true,
+            let executable = request.executable
+        {
+            program = executable.string + (executable.lastComponent == "node-recovery" ? " upgrade-recovery" : "")
+        }
+        return "\(program) --resume --reboot --dir \(store.path)"
+    }
+
+    /// Puts the marks for the next boot into `/etc`.
+    /// - Returns: directories that were made for them.
+    func prepareNextBoot() throws(FilesError) -> [String] {
+        guard rebootsByItself else { return [] }
+        var marks = try marks()
+        try marks.installResumeUnit(resumeCommand)
+        return marks.made
+    }
+
+    /// Puts the marks into the `/etc` of a deployment that is booted next, so that its kubelet does not start on the
+    /// data of the failed one.
+    ///
+    /// Where that cannot be written the recovery goes on all the same: the kubelet is stopped before its files change.
+    func prepareNextBoot(of deployment: Deployment) -> [String] {
+        let etc = FilePath("/ostree/deploy/\(deployment.osName)/deploy/\(deployment.name)/etc")
+        do {
+            let file = try root.open(etc)
+            // resolved inside the root; the path below is only for messages
+            let place = try Directory(path: FilePath("/proc/self/fd/\(file.descriptor.rawValue)/."))
+            var marks = NodeMarks(etc: place)
+            try marks.hold()
+            if rebootsByItself { try marks.installResumeUnit(resumeCommand) }
+            return marks.made
+        } catch {
+            node.log.warning("\(error.summary): the kubelet of '\(deployment.label)' is not held at boot, continuing")
+            return []
+        }
+    }
+}

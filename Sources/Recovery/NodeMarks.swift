@@ -1,0 +1,152 @@
+import Files
+import NodeInterface
+import SystemPackage
+
+/// Files that a recovery puts on the node for the time that it is under way; every one has a row in
+/// ``RestoreExclusions``.
+struct NodeMarks {
+    /// The `etc` that they go into: the running system's, or the one of the deployment that is booted next.
+    let etc: Directory
+
+    private static let holdText = """
+        # The kubelet is held while a recovery of this node is under way: its pods must not run on half of their files.
+        # 'upgrade-recovery --status' tells how far it is, 'upgrade-recovery --resume' goes on.
+        [Unit]
+        ConditionPathExists=!/etc/systemd/system/kubelet.service.d/zz-node-recovery-hold.conf
+
+        """
+
+    private static let motdText = """
+        ** A recovery of this node is under way. The kubelet is held until it is done.
+        ** How far it is: 'upgrade-recovery --status'. Going on: 'upgrade-recovery --resume'.
+
+        """
+
+    /// Directories that had to be made, relative to ``etc``: they go again when the marks do.
+    private(set) var made: [String] = []
+
+    init(etc: Directory, made: [String] = []) {
+        self.etc = etc
+        self.made = made
+    }
+
+    /// Keeps the kubelet from starting, and tells whoever logs in.
+    mutating func hold() throws(FilesError) {
+        try write(Self.holdText, to: "zz-node-recovery-hold.conf", in: Self.kubeletDropIns)
+        try write(Self.motdText, to: "node-recovery", in: Self.motd)
+    }
+
+    /// Lets the kubelet start again.
+    func release() throws(FilesError) {
+        try remove("zz-node-recovery-hold.conf", in: Self.kubeletDropIns)
+    }
+
+    /// Has the recovery go on by itself after the next boot.
+    /// - Parameter command: the program with its arguments.
+    mutating func installResumeUnit(_ command: String) throws(FilesError) {
+        let text = """
+            [Unit]
+            Description=Go on with the recovery of this node
+            Documentation=man:upgrade-recovery(8)
+            RequiresMountsFor=/var/recovery /var/lib/etcd /var/lib/kubelet
+            After=local-fs.target dbus.service network.target
+
+            [Service]
+            Type=exec
+            ExecStart=\(command)
+            StandardOutput=journal+console
+            StandardError=journal+console
+
+            [Install]
+            WantedBy=multi-user.target
+
+            """
+        try write(text, to: "upgrade-recovery-resume.service", in: Self.units)
+        let wants = try open(making: Self.wants)
+        try wants.keepingTime { () throws(FilesError) in
+            try AtomicFile.link(
+                to: "../upgrade-recovery-resume.service",
+                as: "upgrade-recovery-resume.service",
+                in: wants
+            )
+        }
+    }
+
+    /// Removes all but the hold, and the directories that were made for the marks.
+    func removeTheRest() throws(FilesError) {
+        try remove("upgrade-recovery-resume.service", in: Self.wants)
+        try remove("upgrade-recovery-resume.service", in: Self.units)
+        try remove("node-recovery", in: Self.motd)
+        for path in [Self.kubeletDropIns, Self.wants, Self.motd] where made.contains(Self.text(path)) {
+            guard let name = path.last, let parent = try open(path.dropLast()), try parent.stat(name) != nil,
+                try parent.directory(name).names().isEmpty
+            else { continue }
+            try parent.keepingTime { () throws(FilesError) in try parent.removeDirectory(name) }
+            try parent.sync()
+        }
+    }
+
+    // MARK: Files
+
+    private static let units: [FilePath.Component] = ["systemd", "system"]
+    private static let kubeletDropIns: [FilePath.Component] = units + ["kubelet.service.d"]
+    private static let wants: [FilePath.Component] = units + ["multi-user.target.wants"]
+    private static let motd: [FilePath.Component] = ["motd.d"]
+
+    private static func text(_ path: some Sequence<FilePath.Component>) -> String {
+        path.map(\.string).joined(separator: "/")
+    }
+
+    private mutating func write(
+        _ text: String,
+        to name: FilePath.Component,
+        in path: [FilePath.Component]
+    ) throws(FilesError) {
+        let directory = try open(making: path)
+        try directory.keepingTime { () throws(FilesError) in
+            try AtomicFile.write(Array(text.utf8), to: name, in: directory, mode: 0o644)
+        }
+    }
+
+    private func remove(_ name: FilePath.Component, in path: [FilePath.Component]) throws(FilesError) {
+        guard let directory = try open(path) else { return }
+        try directory.keepingTime { () throws(FilesError) in try directory.remove(name) }
+        try directory.sync()
+    }
+
+    /// The directory below ``etc``; `nil` when it is not there.
+    private func open(_ path: some Sequence<FilePath.Component>) throws(FilesError) -> Directory? {
+        var directory = etc
+        for name in path {
+            guard try directory.stat(name) != nil else { return nil }
+            directory = try directory.directory(name)
+        }
+        return directory
+    }
+
+    /// The directory below ``etc``, made where it is missing.
+    private mutating func open(making path: [FilePath.Component]) throws(FilesError) -> Directory {
+        var directory = etc
+        for (depth, name) in path.enumerated() {
+            if try directory.stat(name) == nil {
+                let parent = directory
+                try parent.keepingTime { () throws(FilesError) in try parent.makeDirectory(name, mode: 0o755) }
+                try parent.sync()
+                made.append(Self.text(path[...depth]))
+            }
+            directory = try directory.directory(name)
+        }
+        return directory
+    }
+}
+
+extension RecoveryContext {
+    /// The marks in the node's own `/etc`.
+    func marks() throws(FilesError) -> NodeMarks {
+        let made = journal.records.compactMap { $0.values?["marks.made"] }
+        return NodeMarks(
+            etc: try Directory(path: root.fullPath(of: "/etc")),
+            made: made.flatMap { $0.split(separator: ",").map { String($0) } }
+        )
+    }
+}

@@ -1,0 +1,196 @@
+import Backup
+import Files
+import Glibc
+import Logging
+public import NodeInterface
+import RecoveryPoints
+public import Reporting
+import SystemPackage
+
+/// Brings one node back to a recovery point.
+public struct Recovery {
+    let request: RecoveryRequest
+    let node: Node
+    let meter: ProgressMeter
+
+    /// A recovery of `node`; how far it is can be read from `meter`.
+    public init(_ request: RecoveryRequest, on node: Node, meter: ProgressMeter) {
+        self.request = request
+        self.node = node
+        self.meter = meter
+    }
+
+    /// Begins a recovery.
+    ///
+    /// - Throws: ``RecoveryError``. When it is thrown by a step of the phase `prove` nothing has changed and no
+    ///   recovery is under way; later the journal stays, and ``resume()`` goes on.
+    public func begin() async throws(RecoveryError) -> RecoveryEnding {
+        do {
+            let (store, lock) = try open()
+            if let journal = try StepJournal.open(in: store.path) {
+                guard !journal.hasChangedTheNode else {
+                    throw RecoveryError.underWay(directory: store.path.string, generation: journal.header.generation)
+                }
+                // It was cut while it proved, and has changed nothing.
+                try await forget(journal, store)
+            }
+            return try await begin(in: store, lock, recovery: Self.newIdentity())
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    /// Goes on with the recovery under way, after a reboot or a failure.
+    public func resume() async throws(RecoveryError) -> RecoveryEnding {
+        do {
+            let (store, lock) = try open()
+            guard let journal = try StepJournal.open(in: store.path) else {
+                throw RecoveryError.nothingToResume(directory: store.path.string)
+            }
+            let point = try store.point(journal.header.generation)
+            guard point.manifestDigest.hex == journal.header.manifestSHA256 else {
+                throw RecoveryError.pointReplaced(generation: point.generation)
+            }
+            return try await run(journal, point, store, lock)
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    /// Forgets which steps are done, and begins anew with the same recovery point unless another one is named.
+    ///
+    /// The identity of the recovery stays, so that the failed state that it has kept counts on.
+    public func restart() async throws(RecoveryError) -> RecoveryEnding {
+        do {
+            let (store, lock) = try open()
+            var request = request
+            var identity = Self.newIdentity()
+            do throws(RecoveryError) {
+                if let journal = try StepJournal.open(in: store.path) {
+                    let over = RecoverySequence.steps.filter { journal.isOver($0.name) }.map(\.name)
+                    node.log.notice(
+                        "Forgot the steps \(over.isEmpty ? "of an empty journal" : over.joined(separator: ", "))"
+                    )
+                    if request.generation == nil { request.generation = journal.header.generation }
+                    request.keptPaths += journal.header.keptPaths.compactMap { .init(text: $0) }
+                    identity = journal.header.recovery
+                }
+            } catch {
+                guard case .journalDamaged(let path) = error else { throw error }
+                node.log.warning("the step journal '\(path)' is damaged; nothing of it counts, continuing")
+            }
+            try StepJournal.remove(in: store.path)
+            return try await Recovery(request, on: node, meter: meter).begin(in: store, lock, recovery: identity)
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    // MARK: - Steps of the above
+
+    private func begin(in store: RecoveryStore, _ lock: FileLock, recovery: String) async throws -> RecoveryEnding {
+        let point = try Self.point(of: request, in: store)
+        let header = StepJournal.Header(
+            recovery: recovery,
+            generation: point.generation,
+            manifestSHA256: point.manifestDigest.hex,
+            begunAt: node.now().iso8601,
+            toolVersion: request.toolVersion,
+            undoes: request.undoes,
+            skippedChecks: request.skippedChecks.sorted { $0.rawValue < $1.rawValue },
+            keptPaths: request.keptPaths.map(\.description),
+            keepsFailedState: request.keepsFailedState,
+            rebootsByItself: request.rebootsByItself
+        )
+        let journal = try StepJournal.begin(header, in: store.path)
+        node.log.notice(
+            "Recovering '\(point.manifest.node.name)' to recovery point \(point.generation) of \(point.manifest.createdAt)"
+        )
+        return try await run(journal, point, store, lock)
+    }
+
+    private func run(
+        _ journal: StepJournal,
+        _ point: RecoveryPoint,
+        _ store: RecoveryStore,
+        _ lock: FileLock
+    ) async throws -> RecoveryEnding {
+        let context = try RecoveryContext(
+            node: node,
+            request: request,
+            store: store,
+            lock: lock,
+            point: point,
+            journal: journal,
+            meter: meter
+        )
+        try Enforcement.putBack(in: context)
+        meter.plan(components: RecoverySequence.steps.count, totalBytes: 0)
+        do {
+            let ending = try await Sequencer(steps: RecoverySequence.steps, context: context).run()
+            switch ending {
+            case .completed:
+                try journal.close()
+                node.log.notice("Recovered '\(point.manifest.node.name)' to recovery point \(point.generation)")
+            case .needsReboot(let step, let reason):
+                guard context.rebootsByItself, let units = node.units else { break }
+                node.log.notice("\(step): rebooting, as \(reason)")
+                try units.reboot()
+            case .phaseDone: break
+            }
+            return ending
+        } catch {
+            // As long as nothing has changed there is nothing to go on with either.
+            if !journal.hasChangedTheNode { try await forget(journal, store) }
+            throw error
+        }
+    }
+
+    /// Removes a journal that has changed nothing, and what was made for the proof.
+    private func forget(_ journal: StepJournal, _ store: RecoveryStore) async throws {
+        let identity = journal.header.recovery
+        if let point = try? store.point(journal.header.generation),  // ignored: a point that is gone has staged nothing
+            point.profile != .plain, point.manifest.component("etcd") != nil
+        {
+            do {
+                let files = try PointFiles(point: point, in: store, recovery: identity, node: node, jobs: request.jobs)
+                let member = try EtcdMember.read(
+                    from: files.staticPods,
+                    profile: point.profile,
+                    nodeName: point.manifest.node.name
+                )
+                let root = try RootDirectory(path: node.root)
+                try EtcdPlacement(member, in: root, recovery: identity).removeStaged()
+            } catch {
+                // A damaged point cannot tell where; then nothing was staged either.
+                node.log.debug("nothing staged was removed: \(error)")
+            }
+        }
+        try PointFiles.remove(identity, from: store)
+        try StepJournal.remove(in: store.path)
+    }
+
+    private func open() throws -> (RecoveryStore, FileLock) {
+        guard geteuid() == 0 else { throw RecoveryError.notRoot }
+        let store = try RecoveryStore(path: request.directory)
+        return (store, try store.lock(command: "upgrade-recovery"))
+    }
+
+    /// The recovery point that a request names.
+    static func point(of request: RecoveryRequest, in store: RecoveryStore) throws -> RecoveryPoint {
+        if let generation = request.generation { return try store.point(generation) }
+        if request.undoes {
+            guard let point = try store.newestFailedState() else {
+                throw RecoveryError.nothingToUndo(directory: store.path.string)
+            }
+            return point
+        }
+        guard let point = try store.newest() else { throw StoreError.empty(directory: store.path.string) }
+        return point
+    }
+
+    private static func newIdentity() -> String {
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}

@@ -1,0 +1,200 @@
+public import Archives
+public import Backup
+public import Files
+public import RecoveryPoints
+public import Reporting
+
+/// What can keep a node from being recovered.
+public indirect enum RecoveryError: OperatorError {
+    /// Not root.
+    case notRoot
+    /// A recovery is under way, and a new one was to begin.
+    case underWay(directory: String, generation: Int)
+    /// There is no recovery to go on with.
+    case nothingToResume(directory: String)
+    /// There is no failed state to go back to.
+    case nothingToUndo(directory: String)
+    /// The journal cannot be what this program wrote.
+    case journalDamaged(String)
+    /// The recovery point is not the one that the journal was begun for.
+    case pointReplaced(generation: Int)
+    /// The recovery point does not read back; the first fault of each part.
+    case pointDamaged(generation: Int, faults: [String])
+    /// The recovery point is of another node.
+    case otherNode(String)
+    /// The recovery point was taken of another kind of node.
+    case otherProfile(of: String, here: String)
+    /// Certificates in the recovery point have expired.
+    case certificatesExpired([String])
+    /// Images that the static pods of the recovery point need are not in the runtime.
+    case imagesMissing([String])
+    /// The recorded deployment cannot be booted.
+    case notBootable(deployment: String, reasons: [String])
+    /// The recorded deployment is not on this node any more.
+    case deploymentGone(String)
+    /// Another deployment is booted after the reboot.
+    case wrongDeployment(wanted: String, booted: String)
+    /// The node was not rebooted.
+    case notRebooted
+    /// There is not enough space; sizes in bytes.
+    case noSpace(place: String, neededBytes: Int64, freeBytes: Int64)
+    /// The recovery point does not tell how its etcd member is called or reached.
+    case memberUnknown(String)
+    /// A process has etcd's database open; its path.
+    case etcdRuns(String)
+    /// etcd answers, but it is not the one that was restored.
+    case otherCluster(wanted: String, found: String)
+    /// What was waited for did not come.
+    case waitedInVain(what: String, limit: Duration, lastSeen: String)
+    /// A step failed.
+    case step(String, RecoveryError)
+    /// An error of the backup's modules.
+    case backup(BackupError)
+    /// The system refused an operation on a file.
+    case files(FilesError)
+    /// An archive could not be read.
+    case archive(ArchiveError)
+    /// The store could not be used.
+    case store(StoreError)
+    /// Stopped from outside.
+    case stopped(Stopped)
+    /// An error of an adapter, unchanged.
+    case adapter(any OperatorError)
+
+    /// What failed, on what, and why.
+    public var summary: String {
+        switch self {
+        case .notRoot: "a node can only be recovered by root"
+        case .underWay(let directory, let generation):
+            "a recovery to recovery point \(generation) is under way in '\(directory)'"
+        case .nothingToResume(let directory): "no recovery is under way in '\(directory)'"
+        case .nothingToUndo(let directory): "there is no failed state in '\(directory)' to go back to"
+        case .journalDamaged(let path): "the step journal '\(path)' is damaged"
+        case .pointReplaced(let generation):
+            "recovery point \(generation) is not the one that the recovery was begun with"
+        case .pointDamaged(let generation, let faults):
+            "recovery point \(generation) is damaged: \(Self.list(faults))"
+        case .otherNode(let difference): "the recovery point is not of this node: \(difference)"
+        case .otherProfile(let profile, let here):
+            "the recovery point is of a node of profile \(profile), and this one is \(here)"
+        case .certificatesExpired(let certificates):
+            "certificates in the recovery point have expired: \(Self.list(certificates))"
+        case .imagesMissing(let images):
+            "images that the static pods of the recovery point need are not on this node: \(Self.list(images))"
+        case .notBootable(let deployment, let reasons):
+            "the deployment '\(deployment)' of the recovery point cannot be booted: \(Self.list(reasons))"
+        case .deploymentGone(let deployment):
+            "the deployment '\(deployment)' of the recovery point is not on this node any more"
+        case .wrongDeployment(let wanted, let booted):
+            "the node has booted the deployment '\(booted)' instead of '\(wanted)'"
+        case .notRebooted: "the node has not been rebooted since the recovery paused for it"
+        case .noSpace(let place, let needed, let free):
+            "not enough space at '\(place)': about \(ByteCount(needed)) needed, \(ByteCount(free)) free"
+        case .memberUnknown(let reason): "the recovery point does not tell who its etcd member is: \(reason)"
+        case .etcdRuns(let path): "a process still has etcd's database '\(path)' open"
+        case .otherCluster(let wanted, let found):
+            "etcd answers as cluster \(found), but cluster \(wanted) was restored"
+        case .waitedInVain(let what, let limit, let lastSeen):
+            "waited \(limit.operatorText) for \(what); last seen: \(lastSeen)"
+        case .step(let name, let error): "step '\(name)': \(error.summary)"
+        case .backup(let error): error.summary
+        case .files(let error): error.summary
+        case .archive(let error): error.summary
+        case .store(let error): error.summary
+        case .stopped(let error): error.summary
+        case .adapter(let error): error.summary
+        }
+    }
+
+    /// What to do next.
+    public var hint: String? {
+        switch self {
+        case .notRoot: "run it again with sudo"
+        case .underWay: "go on with --resume, look with --status, or forget what was done with --restart"
+        case .nothingToResume: "begin one with 'upgrade-recovery'"
+        case .nothingToUndo: "'node-backup list' shows what there is"
+        case .journalDamaged: "begin anew with 'upgrade-recovery --restart': every step can run a second time"
+        case .pointReplaced: "begin anew with 'upgrade-recovery --restart'"
+        case .pointDamaged:
+            "nothing was changed; use another one: 'node-backup list' shows them, '--point N' names one"
+        case .otherNode:
+            "nothing was changed; if this is the node all the same, add '--skip-check identity'"
+        case .otherProfile:
+            "nothing was changed; if that is right all the same, add '--skip-check identity'"
+        case .certificatesExpired:
+            "nothing was changed; to go on and have them renewed afterwards, add '--skip-check certificates'"
+        case .imagesMissing:
+            "nothing was changed; bring the images here, or if a registry can be reached add '--skip-check images'"
+        case .notBootable, .deploymentGone:
+            "to restore onto the deployment that is booted now, begin again with --force"
+        case .wrongDeployment(let wanted, _):
+            "choose '\(wanted)' in the boot menu, or run 'upgrade-recovery --resume --force' to go on here"
+        case .notRebooted: "run 'systemctl reboot', then 'upgrade-recovery --resume'"
+        case .noSpace: "nothing was changed; make room there, or go on without the way back: --without-undo"
+        case .memberUnknown: "look at the static pods with 'node-backup extract POINT static-pods --to DIR'"
+        case .etcdRuns(let path): "end it ('fuser \(path)' names it), then 'upgrade-recovery --resume'"
+        case .otherCluster: "look with 'ss -ltnp' what listens there, end it, then 'upgrade-recovery --resume'"
+        case .waitedInVain:
+            "look at 'journalctl -u kubelet -n 50' and 'crictl ps -a', then 'upgrade-recovery --resume'"
+        case .step(_, let error):
+            if let hint = error.hint { hint } else { "mend that, then run 'upgrade-recovery --resume'" }
+        case .backup(let error): error.hint
+        case .files(let error): error.hint
+        case .archive(let error): error.hint
+        case .store(let error): error.hint
+        case .stopped: "run 'upgrade-recovery --resume' to go on"
+        case .adapter(let error): error.hint
+        }
+    }
+
+    /// The exit status by kind.
+    public var exitStatus: ExitStatus {
+        switch self {
+        case .notRoot: .noPermission
+        case .underWay: .recoveryUnderWay
+        case .nothingToResume, .nothingToUndo, .deploymentGone: .noInput
+        case .journalDamaged, .pointReplaced, .pointDamaged, .memberUnknown: .dataError
+        case .otherNode, .otherProfile: .config
+        case .certificatesExpired, .imagesMissing, .notBootable, .wrongDeployment: .unavailable
+        case .notRebooted, .stopped: .tempFail
+        case .noSpace: .cantCreate
+        case .etcdRuns, .otherCluster, .waitedInVain: .unavailable
+        case .step(_, let error): error.exitStatus
+        case .backup(let error): error.exitStatus
+        case .files(let error): error.exitStatus
+        case .archive(let error): error.exitStatus
+        case .store(let error): error.exitStatus
+        case .adapter(let error): error.exitStatus
+        }
+    }
+
+    private static func list(_ items: [String]) -> String {
+        let shown = items.prefix(5).joined(separator: "; ")
+        return items.count > 5 ? "\(shown); and \(items.count - 5) more" : shown
+    }
+
+    /// Any error as one of this module: what is an operator error stays what it is.
+    static func wrapping(_ error: any Error) -> RecoveryError {
+        switch error {
+        case let error as RecoveryError: error
+        case let error as BackupError: .backup(error)
+        case let error as FilesError: .files(error)
+        case let error as ArchiveError: .archive(error)
+        case let error as StoreError: .store(error)
+        case let error as Stopped: .stopped(error)
+        case let error as any OperatorError: .adapter(error)
+        default: .adapter(UnexpectedFailure(reason: "\(error)"))
+        }
+    }
+}
+
+/// An error that should have been an operator error: a fault of this program.
+struct UnexpectedFailure: OperatorError {
+    var reason: String
+
+    var summary: String { "unexpected: \(reason)" }
+    var hint: String? {
+        "this is a fault of the program; run 'upgrade-recovery --resume --verbose' and keep the output"
+    }
+    var exitStatus: ExitStatus { .software }
+}

@@ -1,0 +1,146 @@
+public import Archives
+import Backup
+import Files
+import Logging
+import NodeInterface
+import RecoveryPoints
+import Reporting
+import SystemPackage
+
+/// What a recovery would do, as `--dry-run` shows it: for people as text, for machines as JSON.
+public struct RecoveryPlan: Sendable, Codable, Equatable {
+    /// What would become of a component's trees.
+    public struct Tree: Sendable, Codable, Equatable {
+        /// The component.
+        public var component: String
+        /// Files whose content is written.
+        public var written: Int
+        /// Files that get other metadata only.
+        public var metadataOnly: Int
+        /// Files that go away.
+        public var removed: Int
+        /// Files that stay as they are.
+        public var unchanged: Int
+        /// Bytes that are written.
+        public var writtenBytes: Int64
+        /// Why the component is skipped; absent otherwise.
+        public var skipped: String?
+
+        enum CodingKeys: String, CodingKey {
+            case component, written, removed, unchanged, skipped
+            case metadataOnly = "metadata_only"
+            case writtenBytes = "written_bytes"
+        }
+    }
+
+    /// One step.
+    public struct StepEntry: Sendable, Codable, Equatable {
+        /// Its phase.
+        public var phase: String
+        /// Its name.
+        public var name: String
+        /// What it does.
+        public var summary: String
+    }
+
+    /// The recovery point.
+    public var generation: Int
+    /// When it was taken.
+    public var createdAt: String
+    /// The node that it is of.
+    public var node: String
+    /// Its profile.
+    public var profile: String
+    /// etcd's revision now; absent when etcd does not answer.
+    public var etcdRevisionNow: Int64?
+    /// etcd's revision in the recovery point; absent when it has none.
+    public var etcdRevision: Int64?
+    /// The deployment that is booted; absent on nodes without ostree.
+    public var deploymentNow: String?
+    /// The deployment of the recovery point; absent when it has none.
+    public var deployment: String?
+    /// What becomes of files.
+    public var trees: [Tree]
+    /// The steps in order.
+    public var steps: [StepEntry]
+
+    enum CodingKeys: String, CodingKey {
+        case generation, node, profile, deployment, trees, steps
+        case createdAt = "created_at"
+        case etcdRevisionNow = "etcd_revision_now"
+        case etcdRevision = "etcd_revision"
+        case deploymentNow = "deployment_now"
+    }
+}
+
+extension Recovery {
+    /// What ``begin()`` would do, found out without changing anything; needs no lock.
+    /// - Parameter report: gets every file that would change, component by component.
+    public func plan(
+        _ report: (_ component: String, TreeDifference) throws -> Void = { _, _ in }
+    ) async throws(RecoveryError) -> RecoveryPlan {
+        do {
+            let root = try RootDirectory(path: node.root)
+            let store = try RecoveryStore(path: request.directory)
+            let point = try Self.point(of: request, in: store)
+            var plan = RecoveryPlan(
+                generation: point.generation,
+                createdAt: point.manifest.createdAt,
+                node: point.manifest.node.name,
+                profile: point.manifest.profile,
+                etcdRevisionNow: etcdRevision(in: root, point),
+                etcdRevision: point.manifest.etcd?.currentRevision,
+                deploymentNow: try await node.deployments.deployments()?.first { $0.isBooted }?.name,
+                deployment: point.manifest.deployment,
+                trees: [],
+                steps: RecoverySequence.listing
+            )
+            for component in TreeComponents.names {
+                let engine = try TreeRestore.engine(
+                    component,
+                    of: point,
+                    root: root,
+                    store: store,
+                    keptPaths: request.keptPaths.map(\.description),
+                    node: node,
+                    jobs: request.jobs
+                )
+                let summary = try engine?.plan { difference in
+                    try report(component, difference)
+                    return true
+                }
+                plan.trees.append(
+                    RecoveryPlan.Tree(
+                        component: component,
+                        written: summary?.written ?? 0,
+                        metadataOnly: summary?.metadataOnly ?? 0,
+                        removed: summary?.removed ?? 0,
+                        unchanged: summary?.unchanged ?? 0,
+                        writtenBytes: summary?.writtenBytes ?? 0,
+                        skipped: summary == nil ? point.manifest.reasonForLack(of: component) : nil
+                    )
+                )
+            }
+            return plan
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    /// etcd's revision now; `nil` when it cannot be asked, which is no surprise on a failed node.
+    private func etcdRevision(in root: RootDirectory, _ point: RecoveryPoint) -> Int64? {
+        do {
+            let endpoint = try EtcdLocator.locate(
+                in: root,
+                profile: point.profile,
+                nodeName: point.manifest.node.name,
+                overrides: .init()
+            )
+            guard let endpoint else { return nil }
+            return try node.etcd.status(of: endpoint, limit: .seconds(5)).revision
+        } catch {
+            node.log.debug("etcd's revision is not known: \(error)")
+            return nil
+        }
+    }
+}

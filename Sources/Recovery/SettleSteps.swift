@@ -1,0 +1,99 @@
+import Certificates
+import Files
+import Logging
+import NodeInterface
+import RecoveryPoints
+import Reporting
+import SystemPackage
+
+/// The steps that wait until the node is well, and leave it as it was but for that.
+enum SettleSteps {
+    /// openshift: the operands that are rolled out anew, and the operators that do it.
+    static let operands = [
+        ("etcd", "etcd"), ("kubeapiserver", "kube-apiserver"),
+        ("kubecontrollermanager", "kube-controller-manager"), ("kubescheduler", "kube-scheduler"),
+    ]
+
+    @Sendable static func waitForNode(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard let cluster = context.node.cluster else { return .skipped(FileSteps.noUnits) }
+        guard context.point.profile != .plain else { return .skipped("the profile is plain") }
+        let name = try context.clusterNodeName()
+        // What etcd remembers of the node is from the time of the backup: only a later word of the kubelet counts.
+        let begun = context.journal.last(of: "start-kubelet")?.at ?? ""
+        let seen = try await context.wait(for: "node '\(name)' to be ready") {
+            try context.approveRequests(ofNode: name, cluster)
+            guard let readiness = try cluster.readiness(ofNode: name) else {
+                return .notYet("the cluster has no node '\(name)'")
+            }
+            guard readiness.isReady else { return .notYet("\(readiness.reason): \(readiness.message)") }
+            guard readiness.heartbeat >= begun else {
+                return .notYet("ready, but by the kubelet's word of \(readiness.heartbeat), before the recovery")
+            }
+            return .there("node '\(name)' is ready")
+        }
+        return .done(seen)
+    }
+
+    @Sendable static func redeploy(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard let cluster = context.node.cluster else { return .skipped(FileSteps.noUnits) }
+        guard context.point.profile == .openshift else { return .skipped("only openshift has operators for that") }
+        // The same reason every time: asked for twice, it is rolled out once.
+        let reason = "recovery-\(context.identity)"
+        for (operand, _) in operands {
+            _ = try await context.wait(for: "the API server to take the redeployment of \(operand)") {
+                try cluster.redeploy(operand, reason: reason)
+                return .there(operand)
+            }
+        }
+        return .done("asked for \(operands.map(\.1).joined(separator: ", "))")
+    }
+
+    @Sendable static func waitForOperators(_ context: RecoveryContext) async throws -> StepOutcome {
+        guard let cluster = context.node.cluster else { return .skipped(FileSteps.noUnits) }
+        guard context.point.profile == .openshift else { return .skipped("only openshift has cluster operators") }
+        let name = try context.clusterNodeName()
+        let seen = try await context.wait(for: "the cluster operators to settle", every: .seconds(5)) {
+            try context.approveRequests(ofNode: name, cluster)
+            let operators = try cluster.operators()
+            let unsettled = operators.filter { !$0.isSettled }
+            if operators.isEmpty { return .notYet("the cluster lists no operators") }
+            guard let first = unsettled.first else { return .there("all \(operators.count) operators have settled") }
+            return .notYet("\(unsettled.map(\.name).joined(separator: ", ")): \(first.message)")
+        }
+        return .done(seen)
+    }
+
+    @Sendable static func tidy(_ context: RecoveryContext) async throws -> StepOutcome {
+        let marks = try context.marks()
+        try marks.release()
+        try marks.removeTheRest()
+        try context.node.units?.reload()
+        if context.point.profile != .plain, context.point.manifest.component("etcd") != nil {
+            try context.etcdPlacement().tidy()
+        }
+        try PointFiles.remove(context.identity, from: context.store)
+        return .done("nothing of the recovery is left on the node but what it restored")
+    }
+}
+
+extension RecoveryContext {
+    /// The name by which the cluster knows the node: the one in the kubelet's certificate, else the host's.
+    func clusterNodeName() throws -> String {
+        let prefix = "system:node:"
+        if try root.exists(WellKnownPaths.kubeletCertificate) {
+            let bytes = try root.readFile(WellKnownPaths.kubeletCertificate, limitBytes: 1 << 20)
+            if let name = Certificate.all(inPEM: bytes).first?.commonName, name.hasPrefix(prefix) {
+                return String(name.dropFirst(prefix.count))
+            }
+        }
+        return point.manifest.node.name.lowercased()
+    }
+
+    /// Approves what this node's kubelet asks for: its certificates may have expired since the backup.
+    func approveRequests(ofNode name: String, _ cluster: any ClusterInterface) throws {
+        for request in try cluster.pendingCertificateRequests(ofNode: name) {
+            try cluster.approve(request)
+            node.log.notice("Approved the certificate request '\(request.name)' of \(request.requester)")
+        }
+    }
+}

@@ -1,0 +1,234 @@
+internal import Archives
+internal import Files
+internal import FoundationEssentials
+internal import Glibc
+internal import RecoveryPoints
+internal import SystemPackage
+
+/// Which steps of the recovery under way are done: the file `journal` beside the recovery points.
+///
+/// ```
+/// 1c291ca3 {"format_version":1,"recovery":"5f0c…","generation":7,"manifest_sha256":"…", …}
+/// e3069283 {"at":"2026-11-21T02:41:10Z","boot":"7d…","event":"started","step":"verify"}
+/// ```
+/// One line a record: the CRC-32C of the JSON in eight hexadecimal digits, a space, the JSON. The first line is the
+/// header: it binds the journal to one recovery point. Every line is synced before the next thing happens. A last line
+/// that is cut off or does not fit its checksum never happened.
+final class StepJournal {
+    /// The first line.
+    struct Header: Codable, Equatable {
+        var formatVersion = 1
+        /// Identity of this recovery: 16 hexadecimal digits.
+        var recovery: String
+        /// The recovery point, and the SHA-256 of its manifest.
+        var generation: Int
+        var manifestSHA256: String
+        var begunAt: String
+        var toolVersion: String
+        /// The options that count until the recovery is done.
+        var undoes: Bool
+        var skippedChecks: [RecoveryRequest.Check]
+        var keptPaths: [String]
+        var keepsFailedState: Bool
+        var rebootsByItself: Bool
+
+        enum CodingKeys: String, CodingKey {
+            case recovery, generation, undoes
+            case formatVersion = "format_version"
+            case manifestSHA256 = "manifest_sha256"
+            case begunAt = "begun_at"
+            case toolVersion = "tool_version"
+            case skippedChecks = "skipped_checks"
+            case keptPaths = "kept_paths"
+            case keepsFailedState = "keeps_failed_state"
+            case rebootsByItself = "reboots_by_itself"
+        }
+    }
+
+    /// What can be said of a step.
+    enum Event: String, Codable {
+        case started, done, skipped, paused, failed
+    }
+
+    /// Any other line.
+    struct Record: Codable, Equatable {
+        var step: String
+        var event: Event
+        /// UTC, ISO 8601.
+        var at: String
+        /// The kernel's id of the boot in which it was written; absent where there is none.
+        var boot: String?
+        /// For the operator: what was done, why it was skipped, what is to be done next, what went wrong.
+        var note: String?
+        /// What later steps need to know.
+        var values: [String: String]?
+    }
+
+    /// The journal's name when the recovery is done.
+    static let lastName: FilePath.Component = "journal.last"
+
+    let header: Header
+    private(set) var records: [Record]
+    private let directory: Directory
+
+    private init(header: Header, records: [Record], directory: Directory) {
+        self.header = header
+        self.records = records
+        self.directory = directory
+    }
+
+    // MARK: Files
+
+    /// Writes a new journal with its header; what an earlier one said is gone.
+    static func begin(_ header: Header, in store: FilePath) throws(RecoveryError) -> StepJournal {
+        do {
+            let directory = try Directory(path: store)
+            try AtomicFile.write(Self.line(header), to: RecoveryStore.journalName, in: directory)
+            return StepJournal(header: header, records: [], directory: directory)
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    /// Reads the journal of the recovery under way; `nil` when there is none.
+    /// - Parameter name: ``RecoveryStore/journalName``, or ``lastName`` for the recovery that was done last.
+    static func open(
+        in store: FilePath,
+        name: FilePath.Component = RecoveryStore.journalName
+    ) throws(RecoveryError) -> StepJournal? {
+        do {
+            let directory = try Directory(path: store)
+            guard try directory.stat(name) != nil else { return nil }
+            let file = try directory.open(name)
+            let path = store.appending(name).string
+            let bytes = try file.descriptor.readAll(limitBytes: 16 << 20, path: path)
+            let (header, records, _) = try Self.parse(bytes, path: path)
+            return StepJournal(header: header, records: records, directory: directory)
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    /// Appends a record and waits until it is on the disk.
+    func append(_ record: Record) throws(RecoveryError) {
+        do {
+            let path = directory.path.appending(RecoveryStore.journalName)
+            let file = try FileDescriptor.open(path, .readWrite, options: [.noFollow, .closeOnExec])
+            defer { try? file.close() }  // ignored: what counts was synced
+            let bytes = try file.readAll(limitBytes: 16 << 20, path: path.string)
+            let (_, _, length) = try Self.parse(bytes, path: path.string)
+            // what follows the last good line never happened
+            if length < bytes.count { try file.resize(to: Int64(length)) }
+            try file.seek(offset: Int64(length), from: .start)
+            try file.writeAll(try Self.line(record)[...], path: path.string)
+            guard fdatasync(file.rawValue) == 0 else { throw FilesError.last("sync", path.string) }
+            records.append(record)
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    /// Lets the journal be the one of the recovery that was done last.
+    func close() throws(RecoveryError) {
+        do {
+            try directory.rename(RecoveryStore.journalName, to: Self.lastName)
+            try directory.sync()
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    /// Removes the journal: what it stood for has not changed anything, or is to be forgotten.
+    static func remove(in store: FilePath) throws(RecoveryError) {
+        do {
+            let directory = try Directory(path: store)
+            try directory.remove(RecoveryStore.journalName)
+            try directory.sync()
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    // MARK: Content
+
+    /// The last thing that was said of a step; `nil` when it was never begun.
+    func last(of step: String) -> Record? { records.last { $0.step == step } }
+
+    /// Whether a step need not run again.
+    func isOver(_ step: String) -> Bool {
+        guard let event = last(of: step)?.event else { return false }
+        return event == .done || event == .skipped
+    }
+
+    /// How often a step was begun.
+    func attempts(at step: String) -> Int { records.count { $0.step == step && $0.event == .started } }
+
+    /// The value that a step left last under a name.
+    func value(_ name: String) -> String? {
+        for record in records.reversed() {
+            if let value = record.values?[name] { return value }
+        }
+        return nil
+    }
+
+    /// Whether a step behind the phase `prove` was ever begun.
+    var hasChangedTheNode: Bool {
+        let proving = Set(RecoverySequence.steps.filter { $0.phase == .prove }.map(\.name))
+        return records.contains { !proving.contains($0.step) }
+    }
+
+    // MARK: Lines
+
+    private static func line(_ value: some Encodable) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let json = Array(try encoder.encode(value))
+        return Array("\(checksum(json[...])) ".utf8) + json + [UInt8(ascii: "\n")]
+    }
+
+    private static func checksum(_ bytes: ArraySlice<UInt8>) -> String {
+        var checksum = CRC32C()
+        bytes.withUnsafeBytes { checksum.update($0) }
+        let digits = String(checksum.value, radix: 16)
+        return String(repeating: "0", count: 8 - digits.count) + digits
+    }
+
+    /// - Returns: what it says, and how many bytes of it are good.
+    private static func parse(
+        _ bytes: [UInt8],
+        path: String
+    ) throws -> (header: Header, records: [Record], length: Int) {
+        var header: Header?
+        var records: [Record] = []
+        var start = 0
+        while start < bytes.count {
+            guard let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")),
+                let json = content(of: bytes[start..<end])
+            else {
+                // Only the last line can have been cut; a bad one with others behind it is damage.
+                let rest = bytes[start...].firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? bytes.count
+                if rest < bytes.count || header == nil { throw RecoveryError.journalDamaged(path) }
+                break
+            }
+            do {
+                if header == nil {
+                    header = try JSONDecoder().decode(Header.self, from: Data(json))
+                } else {
+                    records.append(try JSONDecoder().decode(Record.self, from: Data(json)))
+                }
+            } catch {
+                throw RecoveryError.journalDamaged(path)
+            }
+            start = end + 1
+        }
+        guard let header, header.formatVersion == 1 else { throw RecoveryError.journalDamaged(path) }
+        return (header, records, start)
+    }
+
+    /// The JSON of a line whose checksum fits.
+    private static func content(of line: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+        guard line.count > 9, line[line.startIndex + 8] == UInt8(ascii: " ") else { return nil }
+        let json = line.dropFirst(9)
+        return checksum(json).utf8.elementsEqual(line.prefix(8)) ? json : nil
+    }
+}

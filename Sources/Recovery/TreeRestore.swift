@@ -1,0 +1,73 @@
+import Archives
+import Files
+import NodeInterface
+import RecoveryPoints
+import Reporting
+import SystemPackage
+
+/// What a restore of one component's trees works on, in one place for the plan and the doing.
+enum TreeRestore {
+    /// The engine; `nil` when the recovery point has no files of the component.
+    static func engine(
+        _ component: String,
+        of point: RecoveryPoint,
+        root: RootDirectory,
+        store: RecoveryStore,
+        keptPaths: [String],
+        node: Node,
+        jobs: Int
+    ) throws -> TreeRestorer? {
+        guard let entry = point.manifest.component(component), let archive = entry.file(.archive),
+            let index = entry.file(.index)
+        else { return nil }
+        let request = TreeRestorer.Request(
+            root: root,
+            archive: point.path(of: archive),
+            index: point.path(of: index),
+            exclusions: RestoreExclusions.patterns(for: component, entry: entry, kept: keptPaths),
+            leaveOut: [try RootDirectory(path: store.path).stat(".").identity],
+            jobs: jobs
+        )
+        return TreeRestorer(request, cancellation: node.cancellation)
+    }
+
+    /// `1 204 files: 3 written (1.2 MiB), 1 changed, 2 removed, 1 198 as they were`.
+    static func sentence(_ summary: TreeRestorer.Summary) -> String {
+        "\(summary.files) files: \(summary.written) written (\(ByteCount(summary.writtenBytes))), "
+            + "\(summary.metadataOnly) with new metadata, \(summary.removed) removed, "
+            + "\(summary.unchanged) as they were"
+    }
+}
+
+/// What a restore leaves alone, in one place.
+enum RestoreExclusions {
+    /// Paths below the trees of a component that a restore neither writes nor removes.
+    static let rows: [(component: String, pattern: PathPattern, reason: String)] = [
+        ("etc", "etc/.updated", "systemd's own time stamp"),
+        ("etc", "etc/kubernetes/manifests", "restored with the static pods, as one set"),
+        ("etc", "etc/systemd/system/kubelet.service.d/zz-node-recovery-hold.conf", "holds the kubelet meanwhile"),
+        ("etc", "etc/systemd/system/upgrade-recovery-resume.service", "goes on after the reboot"),
+        ("etc", "etc/systemd/system/multi-user.target.wants/upgrade-recovery-resume.service", "the same"),
+        ("etc", "etc/motd.d/node-recovery", "tells whoever logs in meanwhile"),
+    ]
+
+    /// All patterns for a component of one recovery point.
+    ///
+    /// What the backup left out on purpose, or could not read, is not in the point: it stays as it is on the node.
+    static func patterns(for component: String, entry: ComponentEntry, kept: [String]) -> [PathPattern] {
+        var patterns = rows.filter { $0.component == component }.map(\.pattern)
+        patterns += kept.compactMap { PathPattern(text: $0) }
+        let gone: Set<String> = ["missing", "vanished"]
+        for note in entry.leftOut where !gone.contains(note.reason) {
+            if let path = FileName.bytes(of: note.path).flatMap({ TreePath(validating: $0) }), !path.isRoot {
+                patterns.append(PathPattern(path))
+            }
+        }
+        for note in entry.unreadable {
+            if let path = FileName.bytes(of: note.path).flatMap({ TreePath(validating: $0) }), !path.isRoot {
+                patterns.append(PathPattern(path))
+            }
+        }
+        return patterns
+    }
+}

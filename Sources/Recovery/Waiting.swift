@@ -1,0 +1,51 @@
+import NodeInterface
+import Reporting
+
+/// What one look of a wait saw.
+enum Sight {
+    /// What was waited for is so.
+    case there(String)
+    /// Not yet; what is so instead.
+    case notYet(String)
+}
+
+extension RecoveryContext {
+    /// Looks again and again, until it is so or the limit is over.
+    /// - Parameter what: what is waited for, for the error: `etcd to answer`.
+    /// - Parameter interval: between two looks.
+    /// - Returns: what the last look saw.
+    /// - Throws: ``RecoveryError/waitedInVain(what:limit:lastSeen:)``, `Stopped`; what the look throws counts as not
+    ///   yet.
+    func wait(
+        for what: String,
+        every interval: Duration = .seconds(2),
+        _ look: () async throws -> Sight
+    ) async throws -> String {
+        let limit = request.waitLimit
+        let begun = ContinuousClock.now
+        var looks = 0
+        var lastSeen = "nothing yet"
+        meter.begin(what, activity: "waiting for", totalBytes: 0)
+        while true {
+            try node.cancellation.check()
+            do {
+                switch try await look() {
+                case .there(let text): return text
+                case .notYet(let text): lastSeen = text
+                }
+            } catch let error as Stopped {
+                throw error
+            } catch let error as RecoveryError {
+                throw error  // another look would see the same
+            } catch let error as any OperatorError {
+                lastSeen = error.summary
+            }
+            looks += 1
+            // Counted as well as timed: a clock that stands still must not make a wait endless.
+            guard ContinuousClock.now - begun < limit, interval * looks < limit else {
+                throw RecoveryError.waitedInVain(what: what, limit: limit, lastSeen: lastSeen)
+            }
+            node.pause(interval)
+        }
+    }
+}
