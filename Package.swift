@@ -150,7 +150,10 @@ let package = Package(
         ),
         tests("SystemdTests", ["Systemd", "NodeInterface", "Reporting", "TestSupport", logging, system]),
         tests("OSTreeTests", ["OSTree", "NodeInterface", "Reporting", "TestSupport", logging, system], fixtures: true),
-        tests("ContainerRuntimeTests", ["ContainerRuntime", "NodeInterface", "Reporting", "TestSupport", system]),
+        tests(
+            "ContainerRuntimeTests",
+            ["ContainerRuntime", "NodeInterface", "Reporting", "TestSupport", protobuf, system]
+        ),
         tests("ToolTests", ["node-recovery", "Reporting", "Files", "TestSupport", argumentParser, system]),
         tests(
             "LiveTests",

@@ -13,6 +13,8 @@ public struct CRIError: OperatorError, Equatable {
     public enum Fault: Sendable, Hashable {
         /// The call failed.
         case call(RPCError.Fault)
+        /// What was to be done to the sandbox of a pod was not: `stop` or `remove`, and its id.
+        case pod(action: String, id: String, RPCError.Fault)
         /// The runtime speaks an older CRI than `v1`, or none.
         case noV1
         /// An answer that is no message of the CRI's.
@@ -28,6 +30,8 @@ public struct CRIError: OperatorError, Equatable {
     public var summary: String {
         switch fault {
         case .call(let fault): RPCError(.unix(socket), fault).summary
+        case .pod(let action, let id, let fault):
+            "could not \(action) the pod sandbox '\(id)': \(RPCError(.unix(socket), fault).summary)"
         case .noV1: "the container runtime at '\(socket)' does not serve version v1 of the CRI"
         case .undecodable(let method): "the container runtime at '\(socket)' answered \(method) with something else"
         }
@@ -37,6 +41,7 @@ public struct CRIError: OperatorError, Equatable {
     public var hint: String? {
         switch fault {
         case .call(let fault): RPCError(.unix(socket), fault).hint
+        case .pod(_, let id, _): "see what the runtime says about it: crictl -r unix://\(socket) inspectp \(id)"
         case .noV1:
             "CRI-O serves v1 from 1.20 on, containerd from 1.6 on, if its plugin 'cri' is not disabled: crictl -r unix://\(socket) version"
         case .undecodable: nil
@@ -45,6 +50,17 @@ public struct CRIError: OperatorError, Equatable {
 
     /// 69.
     public var exitStatus: ExitStatus {
-        if case .call(let fault) = fault { RPCError(.unix(socket), fault).exitStatus } else { .unavailable }
+        switch fault {
+        case .call(let fault), .pod(_, _, let fault): RPCError(.unix(socket), fault).exitStatus
+        case .noV1, .undecodable: .unavailable
+        }
+    }
+
+    /// Whether the runtime does not know what it was asked about.
+    var isNotFound: Bool {
+        switch fault {
+        case .call(.status(let status)), .pod(_, _, .status(let status)): status.code == GRPCStatus.notFound
+        default: false
+        }
     }
 }

@@ -76,20 +76,15 @@ public struct CRIRuntime: ContainerInterface {
         .sorted { $0.id < $1.id }
     }
 
-    private func client() -> RPCClient {
+    func client() -> RPCClient {
         RPCClient(.unix(socket), cancellation: cancellation)
     }
 
-    private func call<Answer: Message>(_ client: RPCClient, _ method: String, _ request: some Message) throws -> Answer
-    {
+    func call<Answer: Message>(_ client: RPCClient, _ method: String, _ request: some Message) throws -> Answer {
         let bytes: [UInt8]
         do {
-            bytes = try client.unary(
-                "/runtime.v1.\(method)",
-                request.serializedBytes(),
-                // A node with thousands of images and containers answers in one message.
-                limits: RPCLimits(total: limit, messageBytes: 64 << 20)
-            )
+            // A node with thousands of images and containers answers in one message.
+            bytes = try send(client, method, request, RPCLimits(total: limit, messageBytes: 64 << 20))
         } catch let error as RPCError {
             if case .status(let status) = error.fault, status.code == GRPCStatus.unimplemented {
                 throw CRIError(socket, .noV1)
@@ -99,5 +94,29 @@ public struct CRIRuntime: ContainerInterface {
         do { return try Answer(serializedBytes: bytes) } catch is BinaryDecodingError {
             throw CRIError(socket, .undecodable(method))
         }
+    }
+
+    /// Has something done to a pod's sandbox; what is gone already is done.
+    func change(
+        _ client: RPCClient,
+        _ action: String,
+        _ pod: String,
+        _ method: String,
+        _ request: some Message,
+        limit: Duration
+    ) throws {
+        do {
+            // The runtime is silent until it is done.
+            _ = try send(client, method, request, RPCLimits(total: limit, stall: max(limit, .seconds(1))))
+        } catch let error as RPCError {
+            let failure = CRIError(socket, .pod(action: action, id: pod, error.fault))
+            if !failure.isNotFound { throw failure }
+        }
+    }
+
+    private func send(_ client: RPCClient, _ method: String, _ request: some Message, _ limits: RPCLimits) throws
+        -> [UInt8]
+    {
+        try client.unary("/runtime.v1.\(method)", request.serializedBytes(), limits: limits)
     }
 }

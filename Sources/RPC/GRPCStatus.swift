@@ -18,6 +18,8 @@ public struct GRPCStatus: Sendable, Hashable {
 
     /// The deadline was over at the server's clock.
     public static let deadlineExceeded = 4
+    /// What the call is about is not there.
+    public static let notFound = 5
     /// The server does not have the called method.
     public static let unimplemented = 12
 

@@ -1,5 +1,7 @@
 import NodeInterface
 import Reporting
+import SwiftProtobuf
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -91,6 +93,67 @@ import Testing
         _ = server
     }
 
+    /// A runtime with a pod `p1` of one container that stops only when it is told to at once.
+    private func stubbornRuntime(_ socket: FilePath, calls: Calls) throws -> ScriptedServer {
+        try ScriptedServer(at: socket) { peer in
+            var isFirst = true
+            while true {
+                let (stream, body) = try peer.readRequest(isFirst: isFirst)
+                isFirst = false
+                let message = Array(body.dropFirst(5))
+                // The requests differ by what is in them: a pod's id, a container's id, or nothing.
+                let id = message.count > 2 ? String(decoding: message[2...].prefix(2), as: UTF8.self) : ""
+                let number = calls.add(id)
+                func answer(_ bytes: [UInt8]) throws {
+                    try peer.send(
+                        .grpcHeaders(stream: stream),
+                        .data(HTTP2Peer.message(bytes), stream: stream),
+                        .trailers(status: 0, stream: stream)
+                    )
+                }
+                switch (id, number) {
+                case ("p1", 0): peer.wait()
+                case ("p1", _), ("c1", _): try answer([])
+                case ("", _):
+                    var list = PBListContainersResponse()
+                    for (container, pod) in [("c1", "p1"), ("c2", "p2")] {
+                        var one = PBContainer()
+                        one.id = container
+                        one.podSandboxID = pod
+                        one.state = .containerRunning
+                        list.containers.append(one)
+                    }
+                    try answer(Array(try list.serializedBytes() as [UInt8]))
+                default:
+                    try peer.send(
+                        .headers(
+                            [
+                                (":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "2"),
+                                ("grpc-message", "no"),
+                            ],
+                            stream: stream,
+                            isLast: true
+                        )
+                    )
+                }
+            }
+        }
+    }
+
+    @Test("kills the containers of a pod that does not stop in time, and of that pod alone")
+    func stubborn() throws {
+        let directory = try TemporaryDirectory()
+        let calls = Calls()
+        let server = try stubbornRuntime(directory / "crio.sock", calls: calls)
+        let runtime = CRIRuntime(socket: directory / "crio.sock", cancellation: Cancellation())
+        try runtime.stopPod("p1", limit: .milliseconds(200))
+        #expect(calls.all == ["p1", "", "c1", "p1"])
+        let error = #expect(throws: CRIError.self) { try runtime.stopPod("p3", limit: .seconds(20)) }
+        #expect(error?.summary.hasPrefix("could not stop the pod sandbox 'p3': 'unix://") == true)
+        #expect(error?.hint == "see what the runtime says about it: crictl -r unix://\(runtime.socket) inspectp p3")
+        _ = server
+    }
+
     @Test("that is not there has no name; one that nobody serves any more is an error")
     func missing() throws {
         let directory = try TemporaryDirectory()
@@ -102,4 +165,19 @@ import Testing
         #expect(error?.summary == "cannot connect to 'unix://\(socket)': Connection refused")
         #expect(error?.exitStatus == .unavailable)
     }
+}
+
+/// What a scripted runtime was called with, in order.
+private final class Calls: Sendable {
+    private let list = Mutex<[String]>([])
+
+    /// Notes a call; says how often there was one like it before.
+    func add(_ call: String) -> Int {
+        list.withLock { list in
+            defer { list.append(call) }
+            return list.count { $0 == call }
+        }
+    }
+
+    var all: [String] { list.withLock { $0 } }
 }

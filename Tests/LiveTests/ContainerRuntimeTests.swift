@@ -1,4 +1,5 @@
 import ContainerRuntime
+import Glibc
 import NodeInterface
 import Reporting
 import SystemPackage
@@ -46,6 +47,60 @@ final class ContainerRuntimeTests {
         #expect(busybox.usedBy == ["kube-system/etcd-node/etcd"])
         let pause = try #require(list.first { $0.tags == ["localhost/pause:test"] })
         #expect(pause.usedBy.isEmpty)
+    }
+
+    @Test("tells its pods and their containers, stops them in time or kills them, and removes them")
+    func pods() throws {
+        let runtime = try start()
+        #expect(try runtime.pods() == [])
+        let images = directory / "images"
+        try Shell.output("\(testbed("oci-images")) \(images)")
+        for name in ["pause", "busybox"] {
+            try Shell.output("ctr --address \(runtime.socket) --namespace k8s.io image import \(images)/\(name).tar")
+        }
+        func up(_ pod: String, _ command: String) throws -> String {
+            let line =
+                "\(testbed("pod-up")) \(runtime.socket) kube-system \(pod) main localhost/busybox:test -c '\(command)'"
+            return String(try Shell.output(line).trimmed.split(separator: " ")[0])
+        }
+        let etcd = try up("etcd-node", "sleep 1000")
+        let done = try up("installer-1-node", "exit 3")
+        // busybox's shell as process 1 gets no signal that it does not handle; SIGTERM it is told to pass over.
+        let stubborn = try up("stubborn", "trap : TERM; while :; do sleep 1; done")
+
+        let pods = try #require(try runtime.pods())
+        #expect(pods.map(\.name) == ["etcd-node", "installer-1-node", "stubborn"])
+        #expect(pods.map(\.id) == [etcd, done, stubborn])
+        #expect(pods.allSatisfy { $0.isReady && $0.namespace == "kube-system" })
+        func container(_ pod: String) throws -> PodContainer? {
+            try runtime.podContainers().first { $0.podID == pod }
+        }
+        #expect(
+            try container(etcd)
+                == PodContainer(name: "main", podID: etcd, isRunning: true, exitStatus: nil, attempt: 0)
+        )
+        for _ in 0..<100 {
+            if try container(done)?.isRunning == false { break }
+            usleep(50_000)
+        }
+        #expect(
+            try container(done) == PodContainer(name: "main", podID: done, isRunning: false, exitStatus: 3, attempt: 0)
+        )
+
+        for pod in [etcd, done, stubborn] {
+            try runtime.stopPod(pod, limit: .seconds(20))
+            try runtime.stopPod(pod, limit: .seconds(20))
+        }
+        #expect(try runtime.pods()?.contains(where: \.isReady) == false)
+        #expect(try runtime.podContainers().contains(where: \.isRunning) == false)
+        #expect(try container(stubborn)?.exitStatus == 137)
+        for pod in [etcd, done, stubborn] {
+            try runtime.removePod(pod, limit: .seconds(20))
+            try runtime.removePod(pod, limit: .seconds(20))
+            try runtime.stopPod(pod, limit: .seconds(20))
+        }
+        #expect(try runtime.pods() == [])
+        #expect(try runtime.podContainers() == [])
     }
 
     @Test("without the CRI is told apart from one that is not there")
