@@ -40,14 +40,19 @@ struct Session {
                 : TerminalLogHandler(label: label, terminal: terminal, verbosity: verbosity)
         }
         let root = common.rootPath
+        let runtime = CRIRuntime(
+            socket: try Self.runtimeSocket(root: root, setting: settings.runtimeSocket),
+            cancellation: cancellation
+        )
+        // Below another root nothing runs: this machine's own units and pods are left alone.
+        let isRunningSystem = root == "/"
         node = Node(
             root: root,
             etcd: EtcdService(cancellation: cancellation),
             deployments: OSTreeDeployments(root: root, cancellation: cancellation),
-            containers: CRIRuntime(
-                socket: try Self.runtimeSocket(root: root, setting: settings.runtimeSocket),
-                cancellation: cancellation
-            ),
+            containers: runtime,
+            pods: isRunningSystem ? runtime : nil,
+            units: isRunningSystem ? SystemdUnits(cancellation: cancellation) : nil,
             log: log,
             cancellation: cancellation,
             now: { Session.wallClock() }
