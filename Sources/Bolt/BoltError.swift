@@ -35,6 +35,15 @@ public struct BoltError: OperatorError, Equatable {
         }
     }
 
+    /// For the reasons that an operator can do something about.
+    public var hint: String? {
+        switch cause {
+        case .system(.noSpace, _): "see which file system is full: df -h; df -i"
+        case .system(.ioError, _): "the disk may be failing: dmesg"
+        case .system, .shrank, .unwritable: nil
+        }
+    }
+
     /// `73` without space, `74` for the system's other refusals, `70` for a pair that must not have come here.
     public var exitStatus: ExitStatus {
         switch cause {
