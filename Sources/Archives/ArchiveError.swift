@@ -63,7 +63,7 @@ public struct ArchiveError: OperatorError, Equatable {
         case .missing:
             archive.extension == "zst" ? "'tar -tf \(archive.string)' lists what is in it" : nil
         case .obstructed:
-            "see what is mounted there ('findmnt -R /'), unmount or move it, then run it again"
+            "nothing was changed: clear the way, then run it again ('findmnt' lists what is mounted where)"
         default: nil
         }
     }

@@ -6,6 +6,8 @@ struct RestoreExtras {
     /// One of them.
     struct Extra {
         var record: FileRecord
+        /// Whether nobody can remove it.
+        var isImmutable: Bool
         /// Whether there is something in it that stays.
         var isHeld = false
         /// Whether it goes away by itself, and not with the directory that holds it.
@@ -16,8 +18,8 @@ struct RestoreExtras {
     private var waiting: [Extra] = []
 
     /// Adds a file that the walk has come to.
-    mutating func add(_ record: FileRecord) {
-        waiting.append(Extra(record: record))
+    mutating func add(_ record: FileRecord, isImmutable: Bool) {
+        waiting.append(Extra(record: record, isImmutable: isImmutable))
     }
 
     /// Has the directories above a path stay.

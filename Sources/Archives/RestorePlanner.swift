@@ -87,7 +87,7 @@ final class RestorePlanner {
         recorded = try lines.next()
         try enter(line)
         guard let stat, line.kind == record.kind else {
-            try refuseMountPoint(line, stat)
+            if let stat { try refuse(line, stat) }
             if record.kind == .directory { replaced = record.path }
             let placing: RestorePlan.Placing =
                 line.kind == .directory || record.kind == .directory ? .exchange : .rename
@@ -117,6 +117,7 @@ final class RestorePlanner {
         let updated = RestorePlan.Updated(record: line, stat: stat, group: line.path, differs: !aspects.isEmpty)
         directories.append(updated)
         guard !aspects.isEmpty else { return }
+        if stat.isImmutable { throw immutable(line.path) }
         plan.directories[line.path] = updated
         plan.summary.metadataOnly += 1
         try tell(line, .changed(aspects))
@@ -139,18 +140,18 @@ final class RestorePlanner {
             touch(line.path)
             plan.summary.metadataOnly += 1
             try tell(line, .changed(first.aspects))
-        case .first(let line, let group, _):
-            guard line.kind == record.kind else { throw links.mismatch(line, request.index) }
+        case .first(let resolved, let group, _):
             guard links.claim(stat, for: group) else { return try replace(line, stat, [.hardLink]) }
-            let aspects = try differences(line, record, walk)
+            let aspects = try differences(resolved, record, walk)
             if aspects.contains(where: \.needsNewFile) {
                 links.release(stat, from: group)
                 try replace(line, stat, aspects)
                 return links.replaced(group, stat, aspects)
             }
-            links.found(line, group, stat, aspects)
+            links.found(resolved, group, stat, aspects)
             guard !aspects.isEmpty else { return }
-            plan.updated.append(RestorePlan.Updated(record: line, stat: stat, group: group))
+            if stat.isImmutable { throw immutable(line.path) }
+            plan.updated.append(RestorePlan.Updated(record: resolved, stat: stat, group: group))
             // it may turn out to be shared with files that are none of ours
             if stat.linkCount > 1 { touch(line.path) }
             plan.summary.metadataOnly += 1
@@ -159,16 +160,24 @@ final class RestorePlanner {
     }
 
     private func replace(_ line: FileRecord, _ stat: FileStat, _ aspects: [FileAspect]) throws {
-        try refuseMountPoint(line, stat)
+        try refuse(line, stat)
         try make(line, .rename)
         try tell(line, .changed(aspects))
     }
 
-    /// A top that something is mounted on cannot be replaced.
-    private func refuseMountPoint(_ line: FileRecord, _ stat: FileStat?) throws {
-        guard stat?.isMountRoot == true else { return }
-        let reason = LeftOut.Reason.mountPoint(type: nil, source: nil)
-        throw obstructed(line.path, by: LeftOut(path: line.path, reason: reason))
+    /// Refuses to replace a top that something is mounted on, and what nobody can change.
+    private func refuse(_ line: FileRecord, _ stat: FileStat) throws {
+        if stat.isMountRoot == true, line.kind != .directory || stat.kind != .directory {
+            let reason = LeftOut.Reason.mountPoint(type: nil, source: nil)
+            throw obstructed(line.path, by: LeftOut(path: line.path, reason: reason))
+        }
+        if stat.isImmutable { throw immutable(line.path) }
+    }
+
+    private func immutable(_ path: TreePath) -> ArchiveError {
+        let text = request.root.text(of: path)
+        let reason = "it is immutable or append-only, see 'lsattr -d \(text)' and 'chattr -i -a \(text)'"
+        return ArchiveError("restore", entry: path.bytes, in: request.archive, .obstructed(reason))
     }
 
     private func differences(
@@ -193,16 +202,18 @@ final class RestorePlanner {
     private func meetExtra(_ record: FileRecord, _ stat: FileStat?) throws {
         if let stat { links.pass(stat, isLeftover: TreeEditor.isStagedName(record.path.name)) }
         if replaced.map({ record.path.isWithin($0) }) ?? false {
+            if stat?.isImmutable ?? false { throw immutable(record.path) }
             plan.summary.removed += 1
             return try tell(record, .removed)
         }
         try extras.leave(for: record.path, flush)
-        extras.add(record)
+        extras.add(record, isImmutable: stat?.isImmutable ?? false)
     }
 
     /// Tells of files that go away, now that it is known which of them have to stay.
     private func flush(_ extra: RestoreExtras.Extra) throws {
         guard !extra.isHeld else { return }
+        if extra.isImmutable { throw immutable(extra.record.path) }
         plan.summary.removed += 1
         if extra.isTop {
             touch(extra.record.path)

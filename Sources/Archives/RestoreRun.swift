@@ -39,12 +39,20 @@ final class RestoreRun {
                 undo()
                 throw error
             }
-            try place()
-            try editor.sync()
         }
-        try finish()
+        do {
+            try place()
+            if removesAnything { try editor.sync() }
+            try finish()
+        } catch {
+            removeStaged()
+            throw error
+        }
         try editor.sync()
     }
+
+    /// Whether old files go away that the renames have not replaced: not before the new ones are on the disk.
+    private var removesAnything: Bool { !plan.removed.isEmpty || plan.made.contains { $0.placing == .exchange } }
 
     // MARK: - Beside their places
 
@@ -119,9 +127,14 @@ final class RestoreRun {
 
     /// Takes back what was made; the first error tells more than any that comes up here.
     private func undo() {
-        for path in staged { try? editor.remove(path) }
+        removeStaged()
         for path in parents.reversed() { try? editor.removeDirectory(path) }
         for (path, directory) in plan.directories { try? editor.setTime(directory.stat.modified, of: path) }
+    }
+
+    /// Removes what is not in its place, new files and old ones.
+    private func removeStaged() {
+        for path in staged { try? editor.remove(path) }
     }
 
     // MARK: - In their places

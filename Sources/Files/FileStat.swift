@@ -40,6 +40,8 @@ public struct FileStat: Hashable, Sendable {
     public let changed: FileTime
     /// Major and minor number of a device; `nil` for other kinds.
     public let device: DeviceNumber?
+    /// Whether nobody may change or remove it before `chattr -i -a`.
+    public let isImmutable: Bool
     /// Whether something is mounted here; `nil` when the kernel does not say (before Linux 5.8).
     public let isMountRoot: Bool?
     /// The mount that it was reached through, as `/proc/self/mountinfo` numbers it; `nil` before Linux 5.8.
@@ -70,6 +72,7 @@ public struct FileStat: Hashable, Sendable {
         device =
             isDevice
             ? DeviceNumber(major: UInt32(clamping: raw.rdev_major), minor: UInt32(clamping: raw.rdev_minor)) : nil
+        isImmutable = raw.immutable != 0
         isMountRoot = raw.mount_root < 0 ? nil : raw.mount_root != 0
         mountID = raw.mount_id == 0 ? nil : raw.mount_id
     }

@@ -116,3 +116,14 @@ final class Faults: ChangeObserver {
 
 /// All records of a tree, for suites that have a function of the shorter name.
 func treeRecords(_ root: FilePath) throws -> [FileRecord] { try records(root) }
+
+extension RestoreBench {
+    /// Expects the files of the tops to be what they were; of what is above them nothing is recorded.
+    func expectEqualFiles(sourceLocation: SourceLocation = #_sourceLocation) throws {
+        let isTop = { (record: FileRecord) in tops.contains { record.path.isWithin($0) } }
+        #expect(try records(tree).filter(isTop) == expected.filter(isTop), sourceLocation: sourceLocation)
+    }
+}
+
+/// Writes a file, for suites that have a function of the shorter name.
+func writeBytes(_ bytes: [UInt8], _ path: FilePath) throws { try write(bytes, to: path) }
