@@ -5,8 +5,6 @@ internal import SystemPackage
 
 /// One run of ``TreeArchiver/write(_:name:into:options:cancellation:progress:)``.
 final class ArchiveRun {
-    /// Files up to this size are read into a buffer before their entry is begun.
-    static let largestBufferedFile = 1 << 20
     /// How often a file is read at most.
     static let attempts = 3
     /// Read in pieces that stay in the processor's cache until they are hashed.
@@ -18,8 +16,9 @@ final class ArchiveRun {
     private let skipsUnreadable: Bool
     private let cancellation: Cancellation
     private let progress: (_ files: Int, _ bytes: Int64) -> Void
-    /// One byte more than the largest file that is read into it, to see that it has grown.
-    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: largestBufferedFile + 1, alignment: 64)
+    /// Records whose index line waits for the digests of small files.
+    private var batch = ContentBatch<FileRecord>()
+    /// For files that are too large for the batch.
     private var hasher: ContentHasher
     private var links = LinkNames()
     private var summary: TreeArchiveSummary
@@ -43,10 +42,6 @@ final class ArchiveRun {
         summary = TreeArchiveSummary(archive: nothing, index: nothing)
     }
 
-    deinit {
-        buffer.deallocate()
-    }
-
     func run() throws -> TreeArchiveSummary {
         var walk = selection.walk()
         while let event = try walk.next() {
@@ -63,6 +58,7 @@ final class ArchiveRun {
                 try skip(path, error)
             }
         }
+        try batch.flush(writeLine)
         summary.archive = try tar.finish()
         summary.index = try index.finish()
         return summary
@@ -80,7 +76,7 @@ final class ArchiveRun {
                 if record.hardLink != nil { record.attributes = [] }
                 try tar.begin(record)
                 try tar.end()
-                try finish(record, readAt: now)
+                try batch.add(finished(record, readAt: now), writeLine)
             }
         } catch let error as FilesError {
             links.lost(record.path)
@@ -97,12 +93,19 @@ final class ArchiveRun {
         summary.unreadable.append(UnreadableFile(path: path, error: error))
     }
 
-    private func finish(_ record: FileRecord, readAt moment: FileTime) throws {
+    /// Counts a file whose entry has been written, and gives its record as the index is to have it.
+    private func finished(_ record: FileRecord, readAt moment: FileTime) -> FileRecord {
         var record = record
         if let hint = record.hint, !hint.isTrustworthy(readAt: moment) { record.hint = nil }
-        try index.add(record)
         summary.files += 1
         if record.hardLink == nil { summary.sourceBytes += record.size }
+        return record
+    }
+
+    private func writeLine(_ record: FileRecord, digest: SHA256Digest?) throws {
+        var record = record
+        if let digest { record.digest = digest }
+        try index.add(record)
     }
 
     // MARK: Content
@@ -118,15 +121,13 @@ final class ArchiveRun {
                 before.mayHaveHoles
                 ? try DataExtents.find(in: file.descriptor, size: before.size, path: text(of: record.path)) : nil
             let source = Source(file: file.descriptor, stat: before, isLastAttempt: attempt == Self.attempts)
-            let isWritten =
-                if extents == nil, before.size <= Self.largestBufferedFile {
-                    try addBuffered(&record, source)
-                } else {
-                    try addStreamed(&record, source, extents)
+            if extents == nil, before.size <= ContentBatch<FileRecord>.largestContent {
+                if try addBuffered(&record, source) {
+                    let line = finished(record, readAt: moment)
+                    return try batch.add(line, contentOf: Int(line.size), writeLine)
                 }
-            if isWritten {
-                try finish(record, readAt: moment)
-                return
+            } else if try addStreamed(&record, source, extents) {
+                return try batch.add(finished(record, readAt: moment), writeLine)
             }
             before = try FileStat(of: file.descriptor, path: text(of: record.path))
             record = before.record(path: record.path)
@@ -140,11 +141,12 @@ final class ArchiveRun {
         let isLastAttempt: Bool
     }
 
-    /// Reads a small file as a whole, then writes its entry.
+    /// Reads a small file as a whole into the batch's room, then writes its entry.
     /// - Returns: Whether it was written; `false` when it changed and there are attempts left.
     private func addBuffered(_ record: inout FileRecord, _ source: Source) throws -> Bool {
         var count = 0
         let wanted = Int(source.stat.size) + 1
+        let buffer = try batch.room(for: wanted, writeLine)
         // The last byte of room shows that the file has grown; a read that fills all but that is the whole file.
         while count < Int(source.stat.size) {
             let space = UnsafeMutableRawBufferPointer(rebasing: buffer[count..<wanted])
@@ -158,8 +160,6 @@ final class ArchiveRun {
         }
         let content = UnsafeRawBufferPointer(rebasing: buffer[..<count])
         record.size = Int64(count)
-        try hasher.add(content, at: 0)
-        record.digest = try hasher.finish(size: record.size)
         try tar.begin(record)
         try tar.write(content)
         try tar.end()

@@ -15,7 +15,7 @@ public enum ArchiveVerifier {
     /// Verifies an archive: the SHA-256 of the archive and of the index, and of each file in it; the metadata of each
     /// file against its index line; that both hold the same files.
     ///
-    /// Everything is read once. Decompressing has `jobs` threads of its own; the calling thread hashes.
+    /// Everything is read once. Decompressing has `jobs` threads of its own; the calling thread hashes, small files together.
     /// - Parameters:
     ///   - archiveDigest: What the manifest says about the archive.
     ///   - indexDigest: What the manifest says about the index.
@@ -32,14 +32,21 @@ public enum ArchiveVerifier {
     ) throws -> Contents {
         let files = try IndexedArchive(archive: archive, index: index, jobs: jobs, cancellation: cancellation)
         var contents = Contents()
-        while let (record, _) = try files.next() {
-            if record.kind == .regular, record.hardLink == nil {
-                try files.readContent(of: record) { _, _ in }
-                contents.sourceBytes += record.size
+        do {
+            while let (record, _) = try files.next() {
+                if record.kind == .regular, record.hardLink == nil {
+                    try files.compareContent(of: record)
+                    contents.sourceBytes += record.size
+                }
+                contents.files += 1
+                progress(contents.files, contents.sourceBytes)
             }
-            contents.files += 1
-            progress(contents.files, contents.sourceBytes)
+        } catch let error as ArchiveError {
+            // An earlier file may be bad too, and the first one is to be named.
+            try files.finishComparing()
+            throw error
         }
+        try files.finishComparing()
         guard let totals = files.totals else { preconditionFailure("both were read to their ends") }
         for (path, totals, expected) in [(archive, totals.archive, archiveDigest), (index, totals.index, indexDigest)]
         where totals.fileDigest != expected {

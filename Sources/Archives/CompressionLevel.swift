@@ -44,8 +44,9 @@ struct LevelGovernor {
 
     /// Where the automatic level starts.
     static let startLevel: Int32 = 3
-    /// How far the automatic level goes: above 9 a step up costs much more time than it saves bytes.
-    static let automaticRange: ClosedRange<Int32> = 1...9
+    /// How far the automatic level goes: 1 saves a quarter of the time of 2 and costs 6 % more bytes; above 6 a step up
+    /// costs much more time, and memory, than it saves bytes.
+    static let automaticRange: ClosedRange<Int32> = 2...6
     /// How many frames make one observation.
     static let windowFrames = 8
 

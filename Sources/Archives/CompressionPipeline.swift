@@ -27,10 +27,13 @@ final class CompressionPipeline: @unchecked Sendable {
         var inputCount = 0
         var outputCount = 0
         var level: Int32 = 0
+        /// Whether nothing follows.
+        var isLast = false
 
-        init(frameSize: Int) {
-            input = .allocate(byteCount: frameSize, alignment: 64)
-            output = .allocate(byteCount: ZSTD_compressBound(frameSize), alignment: 64)
+        init(size: Int) {
+            input = .allocate(byteCount: size, alignment: 64)
+            // The header and the checksum of a frame that goes through several slots come on top.
+            output = .allocate(byteCount: ZSTD_compressBound(size) + 64, alignment: 64)
         }
 
         deinit {
@@ -47,6 +50,7 @@ final class CompressionPipeline: @unchecked Sendable {
     private let descriptor: FileDescriptor
     private let path: FilePath
     private let slots: [Slot]
+    private let layout: FrameWriter.Layout
     private var governor: LevelGovernor
     private var submitted = 0
     private var taken = 0
@@ -65,10 +69,18 @@ final class CompressionPipeline: @unchecked Sendable {
     private var markedFileBytes: Int64 = 0
     private var markedHasher: SHA256Hasher?
 
-    init(descriptor: FileDescriptor, path: FilePath, level: CompressionLevel, compressors: Int, frameSize: Int) {
+    init(
+        descriptor: FileDescriptor,
+        path: FilePath,
+        level: CompressionLevel,
+        compressors: Int,
+        layout: FrameWriter.Layout
+    ) {
         self.descriptor = descriptor
         self.path = path
-        self.slots = (0..<(compressors + 3)).map { _ in Slot(frameSize: frameSize) }
+        self.layout = layout
+        // One is being filled, one is being written.
+        self.slots = (0..<(compressors + 2)).map { _ in Slot(size: layout.pieceSize) }
         governor = LevelGovernor(level, compressors: compressors)
     }
 
@@ -88,9 +100,10 @@ final class CompressionPipeline: @unchecked Sendable {
         }
     }
 
-    func submit(_ slot: Slot, count: Int) {
+    func submit(_ slot: Slot, count: Int, isLast: Bool = false) {
         monitor.locked {
             slot.inputCount = count
+            slot.isLast = isLast
             slot.level = governor.levelForNextFrame()
             slot.state = .filled
             submitted += 1
@@ -145,16 +158,11 @@ final class CompressionPipeline: @unchecked Sendable {
         guard let context = ZSTD_createCCtx() else { return fail(.system(ENOMEM), "compress for") }
         defer { ZSTD_freeCCtx(context) }
         ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
+        if layout.looksFarBack { ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, 1) }
+        if case .stream = layout { ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, FrameReader.largestWindowLog) }
         while let slot = nextFilledSlot() {
             let start = (ContinuousClock.now, Duration.processorTimeOfThread)
-            ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, slot.level)
-            let count = ZSTD_compress2(
-                context,
-                slot.output.baseAddress,
-                slot.output.count,
-                slot.input.baseAddress,
-                slot.inputCount
-            )
+            let count = compress(slot, context)
             // Out of memory is all that can happen here: the output buffer has room for the worst case.
             guard ZSTD_isError(count) == 0 else { return fail(.system(ENOMEM), "compress for") }
             let time = ContinuousClock.now - start.0
@@ -164,6 +172,32 @@ final class CompressionPipeline: @unchecked Sendable {
                 slot.outputCount = count
                 slot.state = .compressed
                 monitor.wake(.frameCompressed)
+            }
+        }
+    }
+
+    /// Compresses what is in a slot.
+    /// - Returns: The bytes of its output, or an error of zstd.
+    private func compress(_ slot: Slot, _ context: OpaquePointer) -> Int {
+        // In the middle of a frame it changes nothing.
+        ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, slot.level)
+        switch layout {
+        case .frames:
+            return ZSTD_compress2(
+                context,
+                slot.output.baseAddress,
+                slot.output.count,
+                slot.input.baseAddress,
+                slot.inputCount
+            )
+        case .stream:
+            var input = ZSTD_inBuffer(src: slot.input.baseAddress, size: slot.inputCount, pos: 0)
+            var output = ZSTD_outBuffer(dst: slot.output.baseAddress, size: slot.output.count, pos: 0)
+            while true {
+                let rest = ZSTD_compressStream2(context, &output, &input, slot.isLast ? ZSTD_e_end : ZSTD_e_flush)
+                if ZSTD_isError(rest) != 0 { return rest }
+                if rest == 0 { return output.pos }
+                precondition(output.pos < output.size, "the output is larger than zstd's worst case")
             }
         }
     }

@@ -60,6 +60,9 @@ final class DecompressionPipeline: @unchecked Sendable {
         case slotEmptied, frameFilled, contentFilled
     }
 
+    /// Bytes of content that are handed on at once of a frame that is read as a stream.
+    private static let streamedPiece = 1 << 20
+
     private let monitor = Monitor<Event>()
     /// Closed after the last thread that holds this has ended.
     private let file: OwnedDescriptor
@@ -218,8 +221,8 @@ final class DecompressionPipeline: @unchecked Sendable {
         var frameEnded = false
         while !frameEnded {
             guard let slot = emptySlot() else { throw .stopped }
-            slot.output.reserve(FrameWriter.frameSize)
-            var output = ZSTD_outBuffer(dst: slot.output.bytes.baseAddress, size: FrameWriter.frameSize, pos: 0)
+            slot.output.reserve(Self.streamedPiece)
+            var output = ZSTD_outBuffer(dst: slot.output.bytes.baseAddress, size: Self.streamedPiece, pos: 0)
             while output.pos < output.size, !frameEnded {
                 // With nothing left in the file the decoder may still hold content that it has not given out.
                 let more = try source.ensure(1)

@@ -33,7 +33,7 @@ public final class FrameReader {
     /// - Parameters:
     ///   - file: Open for reading, positioned at the first frame; closed when the reader is done with it.
     ///   - path: Names the file in errors.
-    ///   - jobs: Decompressing threads, 1 to 16.
+    ///   - jobs: Decompressing threads; more than four would only take memory.
     ///   - cancellation: Checked at every piece.
     public init(
         from file: consuming OwnedDescriptor,
@@ -41,10 +41,10 @@ public final class FrameReader {
         jobs: Int,
         cancellation: Cancellation
     ) throws(ArchiveError) {
-        let jobs = min(max(jobs, 1), 16)
+        let jobs = min(max(jobs, 1), 4)
         self.path = path
         self.cancellation = cancellation
-        let pipeline = DecompressionPipeline(file: file, path: path, slots: jobs + 3)
+        let pipeline = DecompressionPipeline(file: file, path: path, slots: jobs + 2)
         self.pipeline = pipeline
         do {
             for _ in 0..<jobs { workers.append(JoinOnce(try WorkerThread { pipeline.decompressFrames() })) }

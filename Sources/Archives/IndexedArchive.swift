@@ -9,6 +9,8 @@ final class IndexedArchive {
     private let tar: TarReader
     private let index: ArchiveIndexReader
     private var hasher: ContentHasher
+    /// Files whose content is to be compared with the digest of their line.
+    private var batch = ContentBatch<FileRecord>()
 
     init(archive: FilePath, index: FilePath, jobs: Int, cancellation: Cancellation) throws {
         archiveFrames = try FrameReader(path: archive, jobs: jobs, cancellation: cancellation)
@@ -57,16 +59,55 @@ final class IndexedArchive {
         of record: FileRecord,
         _ body: (_ offset: Int64, _ bytes: UnsafeRawBufferPointer) throws -> Void
     ) throws {
+        try readPieces(of: record) { offset, bytes in
+            try hasher.add(bytes, at: offset)
+            try body(offset, bytes)
+        }
+        try compare(record, try hasher.finish(size: record.size))
+    }
+
+    /// Reads the content of a regular file and compares it with its digest, at once or later together with others.
+    ///
+    /// The last ones are compared by ``finishComparing()``.
+    func compareContent(of record: FileRecord) throws {
+        guard record.size <= Int64(ContentBatch<FileRecord>.largestContent) else {
+            return try readContent(of: record) { _, _ in }
+        }
+        let room = try batch.room(for: Int(record.size), compare)
+        var filled = 0
+        func fill(with zeros: Int) {
+            UnsafeMutableRawBufferPointer(rebasing: room[filled..<zeros]).initializeMemory(as: UInt8.self, repeating: 0)
+        }
+        try readPieces(of: record) { offset, bytes in
+            fill(with: Int(offset))
+            UnsafeMutableRawBufferPointer(rebasing: room[Int(offset)...]).copyMemory(from: bytes)
+            filled = Int(offset) + bytes.count
+        }
+        fill(with: room.count)
+        try batch.add(record, contentOf: room.count, compare)
+    }
+
+    /// Compares what ``compareContent(of:)`` has put off.
+    func finishComparing() throws {
+        try batch.flush(compare)
+    }
+
+    private func readPieces(
+        of record: FileRecord,
+        _ body: (_ offset: Int64, _ bytes: UnsafeRawBufferPointer) throws -> Void
+    ) throws {
         var position: Int64 = 0
         try tar.readContent { offset, bytes in
             guard offset >= position, offset <= record.size - Int64(bytes.count) else {
                 throw fault("read", record.path, "its pieces are not in order")
             }
-            try hasher.add(bytes, at: offset)
             position = offset + Int64(bytes.count)
             try body(offset, bytes)
         }
-        guard try hasher.finish(size: record.size) == record.digest else {
+    }
+
+    private func compare(_ record: FileRecord, _ digest: SHA256Digest?) throws {
+        guard digest == record.digest else {
             throw fault("verify", record.path, "its content does not have the SHA-256 of its index line")
         }
     }

@@ -8,7 +8,7 @@ public enum TreeArchiver {
     public struct Options: Sendable {
         /// How hard to compress.
         public var level: CompressionLevel
-        /// Compressing threads, 1 to 16; about 5 MiB of memory each.
+        /// Compressing threads, of which at most four are used; 6 to 10 MiB of memory each.
         public var jobs: Int
         /// Whether a file that cannot be read is listed instead of failing the whole.
         public var skipsUnreadable: Bool
@@ -60,7 +60,7 @@ public enum TreeArchiver {
             path: index.path,
             level: options.level,
             jobs: 1,
-            frameSize: 256 << 10,
+            layout: .frames(256 << 10),
             cancellation: cancellation
         )
         defer { indexFrames.stop() }

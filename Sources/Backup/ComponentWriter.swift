@@ -56,7 +56,8 @@ struct ComponentWriter {
             to: packed.descriptor,
             path: directory.path.appending(file),
             level: level,
-            jobs: request.jobs,
+            jobs: 1,
+            layout: .stream,
             cancellation: node.cancellation
         )
         var received: Int64 = 0

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
+#include <malloc.h>
 #include <sched.h>
 #include <string.h>
 #include <signal.h>
@@ -44,6 +45,8 @@ int CLinux_removexattr(const char *path, const char *name) { return removexattr(
 int CLinux_renameat2(int olddir, const char *oldpath, int newdir, const char *newpath, unsigned flags) {
     return (int)syscall(SYS_renameat2, olddir, oldpath, newdir, newpath, flags);
 }
+
+int CLinux_unmap_buffers_from(int size) { return mallopt(M_MMAP_THRESHOLD, size); }
 
 int CLinux_syncfs(int fd) { return syncfs(fd); }
 

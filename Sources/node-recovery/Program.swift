@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Glibc
 import Reporting
 
@@ -22,6 +23,9 @@ enum Program {
     /// every signal in that thread: SIGTERM would end the program instead of asking it to stop.
     static func main() {
         SignalWatch.block()
+        // Large buffers go back to the system when they are freed: glibc would keep them for the next ones, whose sizes
+        // they do not fit, and the memory of all components would add up.
+        _ = CLinux_unmap_buffers_from(512 << 10)  // ignored: it only takes more memory
         Task.detached { await run() }
         while true { pause() }
     }

@@ -77,7 +77,7 @@ import Testing
 
     @Test("leaves no damaged file behind")
     func damaged() throws {
-        try Shell.output("cd \(tree) && head -c 3000000 /dev/urandom > x")
+        try Shell.output("cd \(tree) && head -c 9000000 /dev/urandom > x")
         let made = try TestArchive(selection(tree), in: directory / "out")
         var bytes = try contents(made.archive)
         bytes[bytes.count - 500_000] ^= 1

@@ -23,7 +23,7 @@ import Testing
     func roundTrip(size: Int, jobs: Int) throws {
         var random = SeededGenerator(seed: UInt64(size))
         let bytes = random.bytes(size)
-        let written = try writeFrames([bytes], to: file, jobs: jobs, frameSize: 4096)
+        let written = try writeFrames([bytes], to: file, jobs: jobs, layout: .frames(4096))
         let read = try readFrames(file, jobs: jobs)
         #expect(read.content == bytes)
         #expect(read.totals == written)
@@ -49,9 +49,34 @@ import Testing
     func deterministic() throws {
         var random = SeededGenerator(seed: 2)
         let bytes = random.bytes(500_000)
-        let one = try writeFrames([bytes], to: file, level: .fixed(3), jobs: 1, frameSize: 32768)
-        let three = try writeFrames([bytes], to: file, level: .fixed(3), jobs: 3, frameSize: 32768)
+        let one = try writeFrames([bytes], to: file, level: .fixed(3), jobs: 1, layout: .frames(32768))
+        let three = try writeFrames([bytes], to: file, level: .fixed(3), jobs: 3, layout: .frames(32768))
         #expect(one == three)
+    }
+
+    @Test(
+        "of the stream layout are one, read back equal, by us and by zstd",
+        arguments: [0, 1, 1 << 20, (1 << 20) + 1, 5_000_000]
+    )
+    func stream(size: Int) throws {
+        var random = SeededGenerator(seed: UInt64(size))
+        let bytes = random.bytes(size)
+        let written = try writeFrames([bytes], to: file, layout: .stream)
+        let read = try readFrames(file)
+        #expect(read.content == bytes)
+        #expect(read.totals == written)
+        #expect(try Shell.output("zstd -dc \(file) | sha256sum") == "\(SHA256Hasher.digest(of: bytes))  -\n")
+        #expect(try Shell.output("zstd -lv \(file) 2>/dev/null | grep -ciE '^# Zstandard Frames: 1$'") == "1\n")
+        #expect(try readFrames(file, jobs: 1).totals == writeFrames([bytes], to: file, jobs: 4, layout: .stream))
+    }
+
+    @Test("of the stream layout find what repeats itself from far away")
+    func farAway() throws {
+        var random = SeededGenerator(seed: 6)
+        let bytes = random.bytes(9_000_000)
+        let written = try writeFrames([bytes, bytes], to: file, layout: .stream)
+        #expect(written.fileBytes < 9_100_000)
+        #expect(try readFrames(file).content == bytes + bytes)
     }
 
     @Test("can be taken back to a mark", arguments: [0, 10, 4096, 10_000], [0, 10, 4096, 60_000])
@@ -70,7 +95,7 @@ import Testing
             path: file,
             level: .fixed(1),
             jobs: 2,
-            frameSize: 4096,
+            layout: .frames(4096),
             cancellation: Cancellation()
         )
         defer { writer.stop() }
@@ -128,7 +153,7 @@ import Testing
     func flippedBits(seed: Int) throws {
         var random = SeededGenerator(seed: UInt64(seed))
         let bytes = random.bytes(20_000)
-        let totals = try writeFrames([bytes], to: file, frameSize: 8192)
+        let totals = try writeFrames([bytes], to: file, layout: .frames(8192))
         let good = try contents(file)
         for _ in 0..<250 {
             var bad = good
@@ -146,7 +171,7 @@ import Testing
     func cutShort() throws {
         var random = SeededGenerator(seed: 5)
         let bytes = random.bytes(3000)
-        let totals = try writeFrames([bytes], to: file, frameSize: 4096)
+        let totals = try writeFrames([bytes], to: file, layout: .frames(4096))
         let good = try contents(file)
         for count in stride(from: 0, to: good.count, by: 7) {
             try write(Array(good[..<count]), to: file)
@@ -162,7 +187,9 @@ import Testing
         var random = SeededGenerator(seed: 6)
         let pieces = (0..<100).map { _ in random.bytes(50_000) }
         let path = small.path.appending("f.zst")
-        let error = try #require(throws: ArchiveError.self) { try writeFrames(pieces, to: path, frameSize: 65536) }
+        let error = try #require(throws: ArchiveError.self) {
+            try writeFrames(pieces, to: path, layout: .frames(65536))
+        }
         #expect(error.cause == .system(ENOSPC))
         #expect(error.summary == "could not write '\(path)': No space left on device")
         #expect(error.exitStatus == .cantCreate)
@@ -183,7 +210,7 @@ import Testing
             path: file,
             level: .automatic,
             jobs: 2,
-            frameSize: 4096,
+            layout: .frames(4096),
             cancellation: cancellation
         )
         defer { writer.stop() }
@@ -198,7 +225,7 @@ import Testing
     func leftInTheMiddle() throws {
         var random = SeededGenerator(seed: 7)
         let bytes = random.bytes(300_000)
-        try writeFrames([bytes], to: file, frameSize: 4096)
+        try writeFrames([bytes], to: file, layout: .frames(4096))
         func threads() throws -> Int { try Shell.output("ls /proc/\(getpid())/task").split(separator: "\n").count }
         let before = try threads()
         for _ in 0..<50 {
@@ -213,7 +240,7 @@ import Testing
                 path: file,
                 level: .automatic,
                 jobs: 4,
-                frameSize: 4096,
+                layout: .frames(4096),
                 cancellation: Cancellation()
             )
             defer { writer.stop() }

@@ -67,7 +67,7 @@ func writeFrames(
     to path: FilePath,
     level: CompressionLevel = .fixed(1),
     jobs: Int = 2,
-    frameSize: Int = FrameWriter.frameSize
+    layout: FrameWriter.Layout = .archive
 ) throws -> FrameTotals {
     let file = try FileDescriptor.open(
         path,
@@ -81,7 +81,7 @@ func writeFrames(
         path: path,
         level: level,
         jobs: jobs,
-        frameSize: frameSize,
+        layout: layout,
         cancellation: Cancellation()
     )
     defer { writer.stop() }

@@ -255,7 +255,7 @@ import Testing
             if Int.random(in: 0..<8, using: &random) == 0 {
                 bad.removeLast(Int.random(in: 0..<bad.count, using: &random))
             }
-            try writeFrames([bad], to: archive, jobs: 1, frameSize: 4096)
+            try writeFrames([bad], to: archive, jobs: 1, layout: .frames(4096))
             do {
                 let reader = try TarReader(from: try FrameReader(path: archive, jobs: 1, cancellation: Cancellation()))
                 while let entry = try reader.next() {

@@ -46,13 +46,18 @@ import Testing
 
     @Test("takes messages one by one that would leave lanes empty, and no others")
     func countAlone() {
-        #expect(SHA256Batch.countAlone([], lanes: 16) == 0)
-        #expect(SHA256Batch.countAlone([5000], lanes: 16) == 1)
-        #expect(SHA256Batch.countAlone([5000, 5000], lanes: 16) == 2)
-        #expect(SHA256Batch.countAlone([Int](repeating: 5000, count: 3), lanes: 16) == 0)
-        #expect(SHA256Batch.countAlone([1 << 20] + [Int](repeating: 5000, count: 31), lanes: 16) == 1)
-        #expect(SHA256Batch.countAlone([Int](repeating: 0, count: 40), lanes: 8) == 0)
-        #expect(SHA256Batch.countAlone([Int](repeating: 5000, count: 40), lanes: 1) == 40)
+        func count(_ lengths: [Int], lanes: Int = 16, cost: Int = 5) -> Int {
+            SHA256Batch.countAlone(lengths, lanes: lanes, cost: cost)
+        }
+        #expect(count([]) == 0)
+        #expect(count([5000]) == 1)
+        #expect(count([5000, 5000]) == 2)
+        #expect(count([Int](repeating: 5000, count: 3)) == 0)
+        #expect(count([Int](repeating: 5000, count: 3), cost: 14) == 3)
+        #expect(count([Int](repeating: 5000, count: 8), cost: 14) == 0)
+        #expect(count([1 << 20] + [Int](repeating: 5000, count: 31)) == 1)
+        #expect(count([Int](repeating: 0, count: 40), lanes: 8) == 0)
+        #expect(count([Int](repeating: 5000, count: 40), lanes: 1) == 40)
     }
 
     @Test("of nothing is nothing, and of empty messages is the empty digest")
@@ -65,10 +70,11 @@ import Testing
         )
     }
 
-    @Test("is preferred on a CPU with wide vectors and without SHA instructions")
+    @Test("is preferred on a CPU with AVX-512, and on one with AVX2 but without SHA instructions")
     func prefersBatches() throws {
         let flags = try Shell.output("grep -m1 ^flags /proc/cpuinfo || true").split(separator: " ").map(String.init)
-        #expect(SHA256Batch.prefersBatches == (flags.contains("avx2") && !flags.contains("sha_ni")))
+        let prefersNarrow = flags.contains("avx2") && !flags.contains("sha_ni")
+        #expect(SHA256Batch.prefersBatches == (flags.contains("avx512bw") || prefersNarrow))
         #expect(SHA256Batch.Method.avx2.isAvailable == flags.contains("avx2"))
         #expect(SHA256Batch.Method.avx512.isAvailable == flags.contains("avx512bw"))
     }

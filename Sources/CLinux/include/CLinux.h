@@ -38,6 +38,9 @@ int CLinux_renameat2(int olddir, const char *oldpath, int newdir, const char *ne
 #define CLinux_RENAME_NOREPLACE 1u
 #define CLinux_RENAME_EXCHANGE 2u
 
+// mallopt(3), M_MMAP_THRESHOLD: buffers of this size and more go back to the system as soon as they are freed.
+int CLinux_unmap_buffers_from(int size);
+
 // syncfs(2): waits until the file system of `fd` has everything on disk.
 int CLinux_syncfs(int fd);
 
