@@ -115,7 +115,7 @@ let package = Package(
         // Tests.
         .target(
             name: "TestSupport",
-            dependencies: ["NodeInterface", "Files", "Reporting", logging, system],
+            dependencies: ["NodeInterface", "Files", "Reporting", "CTLS", logging, system],
             path: "Tests/TestSupport",
             swiftSettings: strict
         ),

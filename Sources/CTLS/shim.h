@@ -13,6 +13,9 @@ static inline long CTLS_set_min_version(SSL_CTX *context, int version) {
 static inline long CTLS_set_host_name(SSL *ssl, const char *name) { return SSL_set_tlsext_host_name(ssl, name); }
 static inline long CTLS_set_mode(SSL_CTX *context, long mode) { return SSL_CTX_set_mode(context, mode); }
 static inline void CTLS_set_read_ahead(SSL_CTX *context) { SSL_CTX_set_read_ahead(context, 1); }
+static inline long CTLS_add_chain_certificate(SSL_CTX *context, X509 *certificate) {
+    return SSL_CTX_add1_chain_cert(context, certificate);
+}
 static const unsigned long CTLS_NAME_ONELINE = XN_FLAG_ONELINE & ~ASN1_STRFLGS_ESC_MSB;
 static const int CTLS_TLS1_2_VERSION = TLS1_2_VERSION;
 static const long CTLS_MODE_PARTIAL_WRITE = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER;

@@ -33,10 +33,12 @@ public struct RPCError: OperatorError, Equatable {
 
         /// We do not trust the server's certificate.
         case serverNotTrusted(Distrust)
-        /// The server does not accept our certificate, or wants one and got none; the alert's name.
+        /// The server does not accept our certificate, or wants one and got none.
         ///
-        /// `ours` is what we showed, `nil` for none; `expired` its last day when that is over.
-        case certificateRefused(alert: String, ours: FilePath?, expired: String?)
+        /// `alert` is the name of what it said; `nil` when it hung up without a word before it answered anything, and
+        /// the certificate is the likely reason. `ours` is what we showed, `nil` for none; `flaw` what is wrong with
+        /// its time.
+        case certificateRefused(alert: String?, ours: FilePath?, flaw: CertificateFlaw?)
         /// The server does not speak HTTP/2.
         case http2Refused
         /// TLS failed in another way; OpenSSL's reason.
@@ -58,6 +60,21 @@ public struct RPCError: OperatorError, Equatable {
         case messageTooLarge(bytes: Int, limit: Int)
         /// The server broke the rules of HTTP/2 or gRPC.
         case violation(String)
+    }
+
+    /// What is wrong with our own certificate.
+    public enum CertificateFlaw: Sendable, Hashable {
+        /// It is no longer valid since this moment.
+        case expired(String)
+        /// It is not valid before this moment.
+        case notYetValid(String)
+
+        var text: String {
+            switch self {
+            case .expired(let date): "it expired on \(date)"
+            case .notYetValid(let date): "it is not valid before \(date)"
+            }
+        }
     }
 
     /// Why a server's certificate is not trusted.
@@ -94,12 +111,13 @@ public struct RPCError: OperatorError, Equatable {
         case .keyMismatch(let certificate, let key):
             "cannot use '\(key)' for '\(target)': it is not the key of '\(certificate)'"
         case .serverNotTrusted(let distrust): "the certificate of '\(target)' is not trusted: \(distrust.text)"
-        case .certificateRefused(let alert, .some(let ours), .some(let expired)):
-            "'\(target)' refused our certificate '\(ours)' (\(alert)): it expired on \(expired)"
-        case .certificateRefused(let alert, .some(let ours), nil):
-            "'\(target)' refused our certificate '\(ours)' (\(alert))"
+        case .certificateRefused(.some(let alert), .some(let ours), let flaw):
+            "'\(target)' refused our certificate '\(ours)' (\(alert))" + (flaw.map { ": \($0.text)" } ?? "")
+        case .certificateRefused(nil, .some(let ours), let flaw):
+            "'\(target)' hung up when it had seen our certificate '\(ours)': "
+                + (flaw?.text ?? "it probably refused it, without a word")
         case .certificateRefused(let alert, nil, _):
-            "'\(target)' wants a client certificate, and none was shown (\(alert))"
+            "'\(target)' wants a client certificate, and none was shown (\(alert ?? "it hung up"))"
         case .http2Refused: "'\(target)' does not speak HTTP/2 (no ALPN 'h2')"
         case .tlsFailed(let reason): "TLS with '\(target)' failed: \(reason)"
         case .stalled(let limit): "'\(target)' went silent: no byte of the answer for \(limit.operatorText)"

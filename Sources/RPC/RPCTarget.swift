@@ -12,31 +12,44 @@ public enum RPCTarget: Sendable, Hashable {
     /// A Unix socket, plain: the file's mode is what protects it.
     case unix(FilePath)
 
-    /// The PEM files of TLS; their paths are opened as they are.
+    /// What TLS needs: whom to trust, and who we are.
     public struct TLSFiles: Sendable, Hashable {
         /// Certificates of the authorities that may have signed the server's certificate.
-        public var authority: FilePath
+        public var authority: PEM
         /// Our certificate with its chain behind it, and our private key (PKCS#8, PKCS#1 or SEC1, not encrypted);
         /// `nil` shows the server none.
         public var identity: Identity?
+        /// The name or address that the server's certificate has to be for; `nil` for the host that is called.
+        public var serverName: String?
 
         /// Trust `authority`, and show `identity` when the server asks who we are.
-        public init(authority: FilePath, identity: Identity?) {
+        public init(authority: PEM, identity: Identity?, serverName: String? = nil) {
             self.authority = authority
             self.identity = identity
+            self.serverName = serverName
         }
 
-        /// The two files that prove who we are.
+        /// The same with a file; its path is opened as it is.
+        public init(authority: FilePath, identity: Identity?) {
+            self.init(authority: PEM(authority), identity: identity)
+        }
+
+        /// The two things that prove who we are.
         public struct Identity: Sendable, Hashable {
             /// Our certificate, its chain behind it.
-            public var certificate: FilePath
+            public var certificate: PEM
             /// Our private key; nothing of what is in it ever reaches a message.
-            public var key: FilePath
+            public var key: PEM
 
-            /// Two files.
-            public init(certificate: FilePath, key: FilePath) {
+            /// A certificate and its key.
+            public init(certificate: PEM, key: PEM) {
                 self.certificate = certificate
                 self.key = key
+            }
+
+            /// Two files; their paths are opened as they are.
+            public init(certificate: FilePath, key: FilePath) {
+                self.init(certificate: PEM(certificate), key: PEM(key))
             }
         }
     }

@@ -23,62 +23,102 @@ final class TLSContext {
         // Every certificate of the file is trusted by itself, an intermediate authority's too, as etcd's own tools do.
         X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(raw), UInt(X509_V_FLAG_PARTIAL_CHAIN))
 
-        try Self.load(files.authority, target) { SSL_CTX_load_verify_file(raw, $0) }
+        try loadAuthorities(files.authority, target)
         guard let identity = files.identity else { return }
-        try Self.load(identity.certificate, target) { SSL_CTX_use_certificate_chain_file(raw, $0) }
-        // OpenSSL's own question for a passphrase would go to the terminal and wait there.
-        var isEncrypted = false
-        try withUnsafeMutablePointer(to: &isEncrypted) { flag throws(RPCError) in
-            SSL_CTX_set_default_passwd_cb(raw) { _, _, _, flag in
-                flag?.assumingMemoryBound(to: Bool.self).pointee = true
-                return -1
-            }
-            SSL_CTX_set_default_passwd_cb_userdata(raw, flag)
-            defer { SSL_CTX_set_default_passwd_cb_userdata(raw, nil) }
-            try Self.load(identity.key, target) { path in
-                let result = SSL_CTX_use_PrivateKey_file(raw, path, SSL_FILETYPE_PEM)
-                // A key of another kind or another pair than the certificate's.
-                if result != 1, TLSReason.peek().isKeyMismatch { return -2 }
-                return flag.pointee ? -1 : result
-            } refused: { result, reason in
-                switch result {
-                case -1: .keyEncrypted(identity.key)
-                case -2: .keyMismatch(certificate: identity.certificate, key: identity.key)
-                default: .fileUnusable(identity.key, reason: reason)
-                }
-            }
-        }
+        try loadCertificates(identity.certificate, target)
+        try loadKey(identity.key, of: identity.certificate, target)
     }
 
     deinit {
         SSL_CTX_free(raw)
     }
 
-    /// The last day of our own certificate when it is over.
-    var ownExpiry: String? {
-        guard let own = SSL_CTX_get0_certificate(raw), let end = X509_get0_notAfter(own),
-            X509_cmp_current_time(end) < 0
-        else { return nil }
-        return CertificateText.date(end)
+    /// What is wrong with our own certificate as far as we can tell: its time.
+    var ownFlaw: RPCError.CertificateFlaw? {
+        guard let own = SSL_CTX_get0_certificate(raw) else { return nil }
+        if let end = X509_get0_notAfter(own), X509_cmp_current_time(end) < 0 {
+            return .expired(CertificateText.date(end))
+        }
+        if let start = X509_get0_notBefore(own), X509_cmp_current_time(start) > 0 {
+            return .notYetValid(CertificateText.date(start))
+        }
+        return nil
     }
 
-    private static func load(
-        _ path: FilePath,
-        _ target: RPCTarget,
-        _ body: (UnsafePointer<CChar>) -> Int32,
-        refused: ((Int32, String) -> RPCError.Fault)? = nil
-    ) throws(RPCError) {
-        // OpenSSL's error for a file that cannot be opened has no errno that one could rely on.
-        do { try FileDescriptor.open(path, .readOnly).close() } catch let error as Errno {
-            throw RPCError(target, .fileUnreadable(path, errno: error.rawValue))
-        } catch {
-            throw RPCError(target, .fileUnreadable(path, errno: EIO))
+    // MARK: - PEM
+
+    private func loadAuthorities(_ pem: PEM, _ target: RPCTarget) throws(RPCError) {
+        let store = SSL_CTX_get_cert_store(raw)
+        try Self.certificates(pem, target) { certificate, _ in X509_STORE_add_cert(store, certificate) }
+    }
+
+    /// The first certificate is ours, the others are those that lead to its authority.
+    private func loadCertificates(_ pem: PEM, _ target: RPCTarget) throws(RPCError) {
+        let raw = raw
+        try Self.certificates(pem, target) { certificate, index in
+            index == 0 ? SSL_CTX_use_certificate(raw, certificate) : Int32(CTLS_add_chain_certificate(raw, certificate))
         }
+    }
+
+    private func loadKey(_ pem: PEM, of certificate: PEM, _ target: RPCTarget) throws(RPCError) {
+        let memory = try Self.memory(of: pem, target)
+        defer { BIO_free(memory) }
+        // OpenSSL's own question for a passphrase would go to the terminal and wait there.
+        var isEncrypted = false
+        let key = PEM_read_bio_PrivateKey(
+            memory,
+            nil,
+            { _, _, _, flag in
+                flag?.assumingMemoryBound(to: Bool.self).pointee = true
+                return -1
+            },
+            &isEncrypted
+        )
+        guard let key else {
+            let reason = TLSReason.take().text
+            throw RPCError(target, isEncrypted ? .keyEncrypted(pem.path) : .fileUnusable(pem.path, reason: reason))
+        }
+        defer { EVP_PKEY_free(key) }
+        guard SSL_CTX_use_PrivateKey(raw, key) != 1 else { return }
+        let reason = TLSReason.take()
+        // A key of another kind or another pair than the certificate's.
+        throw RPCError(
+            target,
+            reason.isKeyMismatch
+                ? .keyMismatch(certificate: certificate.path, key: pem.path)
+                : .fileUnusable(pem.path, reason: reason.text)
+        )
+    }
+
+    /// Hands out every certificate of a text with its number from 0 on; none at all is an error.
+    private static func certificates(
+        _ pem: PEM,
+        _ target: RPCTarget,
+        _ take: (OpaquePointer, Int) -> Int32
+    ) throws(RPCError) {
+        let memory = try memory(of: pem, target)
+        defer { BIO_free(memory) }
+        var count = 0
+        while let certificate = PEM_read_bio_X509_AUX(memory, nil, nil, nil) {
+            defer { X509_free(certificate) }
+            guard take(certificate, count) == 1 else {
+                throw RPCError(target, .fileUnusable(pem.path, reason: TLSReason.take().text))
+            }
+            count += 1
+        }
+        let end = TLSReason.take()
+        guard count > 0, end.isNoStartLine else { throw RPCError(target, .fileUnusable(pem.path, reason: end.text)) }
+    }
+
+    private static func memory(of pem: PEM, _ target: RPCTarget) throws(RPCError) -> OpaquePointer {
+        let bytes = try pem.read(for: target)
         ERR_clear_error()
-        let result = path.withPlatformString(body)
-        guard result != 1 else { return }
-        let reason = TLSReason.take().text
-        throw RPCError(target, refused?(result, reason) ?? .fileUnusable(path, reason: reason))
+        guard let memory = BIO_new(BIO_s_mem()) else {
+            throw RPCError(target, .tlsFailed(reason: TLSReason.take().text))
+        }
+        // a text of nothing has no address, and nothing to write
+        _ = BIO_write(memory, bytes, Int32(bytes.count))
+        return memory
     }
 }
 
@@ -105,6 +145,11 @@ struct TLSReason {
     var isKeyMismatch: Bool {
         ERR_GET_LIB(code) == ERR_LIB_X509
             && [X509_R_KEY_VALUES_MISMATCH, X509_R_KEY_TYPE_MISMATCH].contains(ERR_GET_REASON(code))
+    }
+
+    /// Whether there was simply no further PEM block.
+    var isNoStartLine: Bool {
+        ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE
     }
 
     var isUnexpectedEnd: Bool {

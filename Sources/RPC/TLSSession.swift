@@ -7,10 +7,14 @@ import SystemPackage
 final class TLSSession {
     private let target: RPCTarget
     private let ownCertificate: FilePath?
-    private let ownExpiry: String?
+    private let ownFlaw: RPCError.CertificateFlaw?
     private let ssl: OpaquePointer
     private let method: OpaquePointer
     private let distrust: DistrustRecord
+    /// Whether the server has asked who we are.
+    private let wasAsked: UnsafeMutablePointer<Bool>
+    /// Whether a byte of the server's has arrived that was not of TLS itself.
+    private var hasAnswered = false
 
     /// Prepares the session; nothing is sent yet.
     ///
@@ -22,9 +26,11 @@ final class TLSSession {
         self.ssl = ssl
         self.method = method
         self.target = target
-        ownCertificate = context.files.identity?.certificate
-        ownExpiry = context.ownExpiry
-        distrust = DistrustRecord(authority: context.files.authority)
+        ownCertificate = context.files.identity?.certificate.path
+        ownFlaw = context.ownFlaw
+        distrust = DistrustRecord(authority: context.files.authority.path)
+        wasAsked = .allocate(capacity: 1)
+        wasAsked.initialize(to: false)
         try useSocket(descriptor)
 
         _ = [UInt8]("\u{2}h2".utf8).withUnsafeBufferPointer {
@@ -46,11 +52,20 @@ final class TLSSession {
         }
         SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(distrust).toOpaque())
         SSL_set_verify(ssl, SSL_VERIFY_PEER, DistrustRecord.callback)
+        SSL_set_cert_cb(
+            ssl,
+            { _, request in
+                request?.assumingMemoryBound(to: Bool.self).pointee = true
+                return 1
+            },
+            wasAsked
+        )
     }
 
     deinit {
         SSL_free(ssl)
         BIO_meth_free(method)
+        wasAsked.deallocate()
     }
 
     /// Goes on with the handshake.
@@ -60,7 +75,7 @@ final class TLSSession {
         let result = SSL_connect(ssl)
         if result != 1 {
             if case .blocked(let events) = try outcome(of: result, bytes: 0) { return events }
-            throw RPCError(target, .tlsFailed(reason: "the server closed the connection in the handshake"))
+            throw RPCError(target, hangUp ?? .tlsFailed(reason: "the server closed the connection in the handshake"))
         }
         var name: UnsafePointer<UInt8>?
         var length: UInt32 = 0
@@ -74,7 +89,19 @@ final class TLSSession {
     func read(into buffer: UnsafeMutableRawBufferPointer) throws(RPCError) -> Wire.Outcome {
         var count = 0
         ERR_clear_error()
-        return try outcome(of: SSL_read_ex(ssl, buffer.baseAddress, buffer.count, &count), bytes: count)
+        let outcome: Wire.Outcome
+        do {
+            outcome = try self.outcome(of: SSL_read_ex(ssl, buffer.baseAddress, buffer.count, &count), bytes: count)
+        } catch {
+            if case .connectionLost = error.fault, let hangUp { throw RPCError(target, hangUp) }
+            throw error
+        }
+        switch outcome {
+        case .bytes: hasAnswered = true
+        case .end: if let hangUp { throw RPCError(target, hangUp) }
+        case .blocked: break
+        }
+        return outcome
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(RPCError) -> Wire.Outcome {
@@ -109,6 +136,16 @@ final class TLSSession {
         }
     }
 
+    /// The fault when the server ends the connection now: as long as it has not answered, our certificate is the
+    /// likely reason; `nil` when it is not.
+    ///
+    /// With TLS 1.3 the handshake is over for us before the server has looked at our certificate, and its alert is
+    /// lost when it hangs up with bytes of ours unread, as the network's reset overtakes it.
+    private var hangUp: RPCError.Fault? {
+        guard wasAsked.pointee, !hasAnswered, ownCertificate != nil else { return nil }
+        return .certificateRefused(alert: nil, ours: ownCertificate, flaw: ownFlaw)
+    }
+
     private func fault(of reason: TLSReason) -> RPCError.Fault {
         if let distrust = distrust.distrust { return .serverNotTrusted(distrust) }
         guard let alert = reason.alert else { return .tlsFailed(reason: reason.text) }
@@ -117,7 +154,7 @@ final class TLSSession {
         case SSL_AD_BAD_CERTIFICATE, SSL_AD_UNSUPPORTED_CERTIFICATE, SSL_AD_CERTIFICATE_REVOKED,
             SSL_AD_CERTIFICATE_EXPIRED, SSL_AD_CERTIFICATE_UNKNOWN, SSL_AD_UNKNOWN_CA, SSL_AD_ACCESS_DENIED,
             SSL_AD_CERTIFICATE_REQUIRED:
-            return .certificateRefused(alert: name, ours: ownCertificate, expired: ownExpiry)
+            return .certificateRefused(alert: name, ours: ownCertificate, flaw: ownFlaw)
         case SSL_AD_NO_APPLICATION_PROTOCOL: return .http2Refused
         default: return .tlsFailed(reason: "the server sent the alert '\(name)'")
         }

@@ -32,8 +32,9 @@ final class Wire {
         var settings: TLSContext?
         if case .tcp(_, _, .some(let files)) = target { settings = try TLSContext(files: files, target: target) }
         descriptor = try Self.connect(to: target, until: until, timeout: timeout, cancellation: cancellation)
-        guard let settings, case .tcp(let host, _, _) = target else { return }
-        let session = try TLSSession(context: settings, descriptor: descriptor, host: host, target: target)
+        guard let settings, case .tcp(let host, _, let files) = target else { return }
+        let name = files?.serverName ?? host
+        let session = try TLSSession(context: settings, descriptor: descriptor, host: name, target: target)
         while let events = try session.handshake() {
             guard try wait(for: events, until: until) else { throw RPCError(target, timeout) }
         }

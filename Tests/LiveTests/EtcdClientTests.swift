@@ -150,10 +150,8 @@ struct EtcdClientTests {
         let etcd = try RunningEtcd(in: directory / "etcd", tools: version.tools(), certificates: (pki, "server-ip"))
         let url = "https://127.0.0.1:\(etcd.port)"
 
-        expect(
-            etcd.endpoint(client: "client-foreign"),
-            says: "'\(url)' refused our certificate '\(pki)/client-foreign.crt' ("
-        )
+        // What it says about it can be lost when it hangs up; which certificate it is about is not.
+        expect(etcd.endpoint(client: "client-foreign"), says: "our certificate '\(pki)/client-foreign.crt'")
         expect(etcd.endpoint(client: "client-expired"), says: "it expired on 2021-01-01 00:00:00 UTC")
         expect(
             etcd.endpoint(authority: "foreign-ca"),

@@ -1,3 +1,4 @@
+import CTLS
 import Glibc
 import Synchronization
 public import SystemPackage
@@ -12,8 +13,36 @@ public final class ScriptedServer {
     private let shared: Shared
     private var thread = pthread_t()
 
+    /// How the server proves who it is, and whom it lets in.
+    public struct TLS: Sendable {
+        /// Who is let in.
+        public enum Clients: Sendable {
+            /// Everybody, and nobody is asked who they are.
+            case nobodyAsked
+            /// Everybody, whatever they show when they are asked.
+            case anybody
+            /// Who shows a certificate of this authority.
+            case signed(FilePath)
+        }
+
+        let certificate: FilePath
+        let key: FilePath
+        let clients: Clients
+
+        /// PEM files, and who is let in.
+        public init(certificate: FilePath, key: FilePath, clients: Clients = .nobodyAsked) {
+            self.certificate = certificate
+            self.key = key
+            self.clients = clients
+        }
+    }
+
     /// Listens on a free loopback port, or at `path`, and runs `script` for every client.
-    public init(at path: FilePath? = nil, script: @escaping @Sendable (HTTP2Peer) throws -> Void) throws {
+    public init(
+        at path: FilePath? = nil,
+        tls: TLS? = nil,
+        script: @escaping @Sendable (HTTP2Peer) throws -> Void
+    ) throws {
         let listener = socket(path == nil ? AF_INET : AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard listener >= 0 else { throw Errno(rawValue: errno) }
         if let path {
@@ -34,7 +63,7 @@ public final class ScriptedServer {
             port = UInt16(bigEndian: address.sin_port)
         }
         guard listen(listener, 16) == 0 else { throw Errno(rawValue: errno) }
-        shared = Shared(listener: listener, script: script)
+        shared = Shared(listener: listener, tls: try tls.map { try TLSServerContext($0) }, script: script)
         let failure = pthread_create(
             &thread,
             nil,
@@ -64,24 +93,36 @@ public final class ScriptedServer {
 
     private final class Shared: Sendable {
         let listener: Int32
+        let tls: TLSServerContext?
         let script: @Sendable (HTTP2Peer) throws -> Void
         let count = Atomic(0)
         let client = Mutex<Int32>(-1)
         let isEnding = Atomic(false)
 
-        init(listener: Int32, script: @escaping @Sendable (HTTP2Peer) throws -> Void) {
+        init(
+            listener: Int32,
+            tls: TLSServerContext?,
+            script: @escaping @Sendable (HTTP2Peer) throws -> Void
+        ) {
             self.listener = listener
+            self.tls = tls
             self.script = script
         }
 
         func serve() {
+            // OpenSSL writes with write(2), which would end the tests when a client has gone.
+            var set = sigset_t()
+            sigemptyset(&set)
+            sigaddset(&set, SIGPIPE)
+            pthread_sigmask(SIG_BLOCK, &set, nil)
             while !isEnding.load(ordering: .acquiring) {
                 let descriptor = accept(listener, nil, nil)
                 guard descriptor >= 0 else { continue }
                 client.withLock { $0 = descriptor }
                 count.add(1, ordering: .acquiringAndReleasing)
                 // ignored: a client that hangs up in the middle is what half of the scripts are about
-                try? script(HTTP2Peer(descriptor: descriptor))
+                let session = tls?.accept(descriptor)
+                try? script(HTTP2Peer(descriptor: descriptor, tls: session, isLetIn: tls == nil || session != nil))
                 client.withLock { current in
                     current = -1
                     _ = close(descriptor)
@@ -102,6 +143,12 @@ public final class ScriptedServer {
 /// A client as a scripted server sees it: frames in, frames out, nothing held back and nothing checked.
 public struct HTTP2Peer: Sendable {
     let descriptor: Int32
+    let tls: TLSServerSession?
+
+    /// Whether the handshake of TLS went well; always without TLS.
+    ///
+    /// Nothing can be said to a client otherwise.
+    public let isLetIn: Bool
 
     /// A frame.
     public struct Frame: Sendable {
@@ -189,7 +236,9 @@ public struct HTTP2Peer: Sendable {
     public func send(_ bytes: [UInt8]) throws {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let count = rest.withUnsafeBytes { bytes in
+                tls?.write(bytes) ?? Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            }
             guard count > 0 else { throw Errno(rawValue: errno) }
             rest = rest.dropFirst(count)
         }
@@ -236,10 +285,23 @@ public struct HTTP2Peer: Sendable {
         )
     }
 
+    /// Has the connection end with a reset when the script is over: what the client sent and nobody read is lost, and
+    /// what it has not read yet may be.
+    public func resetAtEnd() {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+
     /// Says that nothing more comes, and reads until the client has hung up.
     public func hangUp() {
         _ = shutdown(descriptor, Int32(SHUT_WR))
         wait()
+    }
+
+    /// Waits until the client has sent something that nobody reads.
+    public func waitForUnread() {
+        var byte: UInt8 = 0
+        _ = recv(descriptor, &byte, 1, Int32(MSG_PEEK))
     }
 
     /// Reads, and says nothing, until the client has hung up.
@@ -252,7 +314,10 @@ public struct HTTP2Peer: Sendable {
         var bytes = [UInt8](repeating: 0, count: count)
         var done = 0
         while done < count {
-            let got = bytes.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress! + done, count - done, 0) }
+            let got = bytes.withUnsafeMutableBytes { bytes in
+                let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[done...])
+                return tls?.read(rest) ?? recv(descriptor, rest.baseAddress, rest.count, 0)
+            }
             guard got > 0 else { throw Errno(rawValue: got == 0 ? EPIPE : errno) }
             done += got
         }
