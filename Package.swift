@@ -154,7 +154,7 @@ let package = Package(
             "ContainerRuntimeTests",
             ["ContainerRuntime", "NodeInterface", "Reporting", "TestSupport", protobuf, system]
         ),
-        tests("ToolTests", ["node-recovery", "Reporting", "Files", "TestSupport", argumentParser, system]),
+        tests("ToolTests", ["node-recovery", "Recovery", "Reporting", "Files", "TestSupport", argumentParser, system]),
         tests(
             "LiveTests",
             [
