@@ -15,7 +15,8 @@ struct RestoreIndex {
     /// Reads an index to its end.
     /// - Throws: ``ArchiveError`` for damage, and for what no tree can be: a file in something that is no directory, a
     ///   directory that is missing between two others, a name that is too long.
-    init(_ path: FilePath, cancellation: Cancellation) throws {
+    /// - Parameter within: what all of it must lie in.
+    init(_ path: FilePath, within: [TreePath], cancellation: Cancellation) throws {
         let lines = ArchiveIndexReader(from: try FrameReader(path: path, jobs: 1, cancellation: cancellation))
         /// From a top down to the directory that the last record is or lies in.
         var directories: [TreePath] = []
@@ -37,6 +38,9 @@ struct RestoreIndex {
                 guard record.path.parent == directory else { throw refuse("the directory that holds it is missing") }
             } else {
                 guard !record.path.isRoot || record.kind == .directory else { throw refuse("'/' is a directory") }
+                guard within.contains(where: { record.path.isWithin($0) }) else {
+                    throw refuse("it does not belong to the component")
+                }
                 tops.append(record.path)
             }
             if record.kind == .directory { directories.append(record.path) }

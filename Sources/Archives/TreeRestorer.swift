@@ -26,6 +26,8 @@ public struct TreeRestorer {
         public var leaveOut: Set<FileIdentity>
         /// Decompressing threads, 1 to 16.
         public var jobs: Int
+        /// What the archive may be about: an index that has anything else is refused.
+        public var within: [TreePath]
 
         /// A request.
         public init(
@@ -34,7 +36,8 @@ public struct TreeRestorer {
             index: FilePath,
             exclusions: [PathPattern] = [],
             leaveOut: Set<FileIdentity> = [],
-            jobs: Int = 2
+            jobs: Int = 2,
+            within: [TreePath] = [.root]
         ) {
             self.root = root
             self.archive = archive
@@ -42,6 +45,7 @@ public struct TreeRestorer {
             self.exclusions = exclusions
             self.leaveOut = leaveOut
             self.jobs = jobs
+            self.within = within
         }
     }
 

@@ -46,7 +46,8 @@ import Testing
 
     private func restorer() throws -> TreeRestorer {
         let root = try RootDirectory(path: tree)
-        return TreeRestorer(.init(root: root, archive: archive, index: index), cancellation: Cancellation())
+        let request = TreeRestorer.Request(root: root, archive: archive, index: index, within: ["etc", "a"])
+        return TreeRestorer(request, cancellation: Cancellation())
     }
 
     /// Everything in and beside the tree.
@@ -88,6 +89,9 @@ import Testing
             directoryLine, "./etc/a \(file)", "./etc/b type=file ~ size=2 time=1.000000000 hardlink=./etc/a",
             "./etc/c type=file ~ size=2 time=1.000000000 hardlink=./etc/b",
         ],
+        // what another component is about
+        ["./root/.ssh/authorized_keys \(file)"], ["./etcetera \(file)"],
+        [". type=dir \(directoryLine.dropFirst(15))", "./etcetera \(file)"],
         [". \(file)"],
         [". type=link ~ time=1.000000000 link=out"],
         // names that are too long

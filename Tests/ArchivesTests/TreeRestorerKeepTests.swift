@@ -53,6 +53,7 @@ import Testing
             "echo 2 > d/file; chattr +i d/file", "touch d/file; chattr +a d/file",
             "mkdir d/new; touch d/new/x; chattr +i d/new/x",
             "rm d/file; mkdir d/file; echo > d/file/x; chattr +i d/file/x", "touch d; chattr +i d",
+            "touch -r d t; touch d/extra; touch -r t d; rm t; chattr +i d",
         ]
     )
     func obstructed(_ change: String) throws {
