@@ -90,6 +90,10 @@ let package = Package(
         module("Systemd", ["NodeInterface", "Files", "Reporting", "CSystemd", logging, system]),
         module("OSTree", ["NodeInterface", "Files", "Processes", "Reporting", "COSTree", logging, system]),
         module("ContainerRuntime", ["RPC", "NodeInterface", "Files", "Reporting", protobuf, system]),
+        module(
+            "ClusterAPI",
+            ["RPC", "YAML", "NodeInterface", "Files", "Reporting", "CTLS", system]
+        ),
 
         // Floor 5: recover.
         module(
@@ -115,7 +119,7 @@ let package = Package(
         // Tests.
         .target(
             name: "TestSupport",
-            dependencies: ["NodeInterface", "Files", "Reporting", "CTLS", logging, system],
+            dependencies: ["NodeInterface", "Files", "Reporting", "CHTTP2", "CTLS", logging, system],
             path: "Tests/TestSupport",
             swiftSettings: strict
         ),
@@ -153,6 +157,11 @@ let package = Package(
         tests(
             "ContainerRuntimeTests",
             ["ContainerRuntime", "NodeInterface", "Reporting", "TestSupport", protobuf, system]
+        ),
+        tests(
+            "ClusterAPITests",
+            ["ClusterAPI", "RPC", "NodeInterface", "Files", "Reporting", "TestSupport", system],
+            fixtures: true
         ),
         tests("ToolTests", ["node-recovery", "Recovery", "Reporting", "Files", "TestSupport", argumentParser, system]),
         tests(

@@ -16,6 +16,7 @@ static inline void CTLS_set_read_ahead(SSL_CTX *context) { SSL_CTX_set_read_ahea
 static inline long CTLS_add_chain_certificate(SSL_CTX *context, X509 *certificate) {
     return SSL_CTX_add1_chain_cert(context, certificate);
 }
+static inline void CTLS_free(void *memory) { OPENSSL_free(memory); }
 static const unsigned long CTLS_NAME_ONELINE = XN_FLAG_ONELINE & ~ASN1_STRFLGS_ESC_MSB;
 static const int CTLS_TLS1_2_VERSION = TLS1_2_VERSION;
 static const long CTLS_MODE_PARTIAL_WRITE = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER;

@@ -35,6 +35,18 @@ public enum WellKnownPaths {
     /// kubeadm: the administrator's kubeconfig, a sign of a control plane node.
     public static let adminKubeconfig: FilePath = "/etc/kubernetes/admin.conf"
 
+    /// Kubeconfigs with an administrator's rights that a control plane node has for itself, in the order in which they
+    /// are looked for: openshift's for the server on the node, then over the internal load balancer; kubeadm's that
+    /// works without RBAC (from 1.29 on), then the usual one.
+    public static let adminKubeconfigs: [FilePath] = [
+        "/etc/kubernetes/static-pod-resources/kube-apiserver-certs/secrets/node-kubeconfigs/localhost.kubeconfig",
+        "/etc/kubernetes/static-pod-resources/kube-apiserver-certs/secrets/node-kubeconfigs/lb-int.kubeconfig",
+        "/etc/kubernetes/super-admin.conf",
+        adminKubeconfig,
+    ]
+    /// The kubelet's own kubeconfig: kubeadm's, openshift's.
+    public static let kubeletKubeconfigs: [FilePath] = ["/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/kubeconfig"]
+
     /// The rendered machine config that the node is at: JSON, `spec.config.storage`.
     public static let currentMachineConfig: FilePath = "/etc/machine-config-daemon/currentconfig"
     /// The machine's own identity: 32 hexadecimal digits and a newline.

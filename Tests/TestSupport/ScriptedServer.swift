@@ -273,6 +273,25 @@ public struct HTTP2Peer: Sendable {
         }
     }
 
+    /// Reads the next request with its header fields; sends SETTINGS before the first.
+    public func readRequest(
+        isFirst: Bool,
+        with decoder: HeaderDecoder
+    ) throws -> (stream: UInt32, fields: [(name: String, value: String)], body: [UInt8]) {
+        if isFirst {
+            _ = try read(24)
+            try send(Frame.settings.flatMap(\.bytes))
+        }
+        var fields: [(name: String, value: String)] = []
+        var body = [UInt8]()
+        while true {
+            let frame = try readFrame()
+            if frame.type == 1 { fields += decoder.fields(in: frame.payload) }
+            if frame.type == 0 { body += frame.payload }
+            if frame.type <= 1, frame.flags & 1 != 0 { return (frame.stream, fields, body) }
+        }
+    }
+
     /// Reads one frame.
     public func readFrame() throws -> Frame {
         let head = try read(9)
