@@ -108,9 +108,8 @@ let package = Package(
         .executableTarget(
             name: "node-recovery",
             dependencies: [
-                "Recovery", "Backup", "Configuration", "Etcd", "Systemd", "OSTree", "ContainerRuntime", "Archives",
-                "Bolt",
-                "NodeInterface", "RecoveryPoints", "Files", "Processes", "Reporting", "CLinux", argumentParser,
+                "Recovery", "Backup", "Configuration", "Etcd", "Systemd", "OSTree", "ContainerRuntime", "ClusterAPI",
+                "Archives", "Bolt", "NodeInterface", "RecoveryPoints", "Files", "Processes", "Reporting", "CLinux", argumentParser,
                 logging, system,
             ],
             swiftSettings: strict

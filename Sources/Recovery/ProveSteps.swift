@@ -222,9 +222,18 @@ enum ImageName {
     }
 }
 
-/// The components whose trees are restored by comparison, in the order of their restore.
+/// The components whose trees are restored by comparison, in the order of their restore, and what their archives may be
+/// about: an archive that has anything else is refused.
 enum TreeComponents {
-    static let names = ["usr-local", "etc", "machine-config", "kubelet", "static-pods"]
+    static let rows: [(name: String, within: [TreePath])] = [
+        ("usr-local", ["usr/local"]),
+        ("etc", ["etc"]),
+        ("machine-config", [.root]),
+        ("kubelet", ["var/lib/kubelet"]),
+        ("static-pods", ["etc/kubernetes"]),
+    ]
+
+    static var names: [String] { rows.map(\.name) }
 }
 
 extension RecoveryPoint {

@@ -26,7 +26,8 @@ enum TreeRestore {
             index: point.path(of: index),
             exclusions: RestoreExclusions.patterns(for: component, entry: entry, kept: keptPaths),
             leaveOut: [try RootDirectory(path: store.path).stat(".").identity],
-            jobs: jobs
+            jobs: jobs,
+            within: TreeComponents.rows.first { $0.name == component }?.within ?? []
         )
         return TreeRestorer(request, cancellation: node.cancellation)
     }

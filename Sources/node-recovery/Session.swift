@@ -1,4 +1,5 @@
 import CLinux
+import ClusterAPI
 import Configuration
 import ContainerRuntime
 import Etcd
@@ -53,6 +54,7 @@ struct Session {
             containers: runtime,
             pods: isRunningSystem ? runtime : nil,
             units: isRunningSystem ? SystemdUnits(cancellation: cancellation) : nil,
+            cluster: isRunningSystem ? KubernetesCluster(root: root, cancellation: cancellation) : nil,
             log: log,
             cancellation: cancellation,
             now: { Session.wallClock() }
