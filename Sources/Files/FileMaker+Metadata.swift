@@ -4,9 +4,15 @@ import SystemPackage
 
 extension FileMaker {
     /// Gives a new file that is open its metadata.
-    func applyToNew(_ record: FileRecord, _ descriptor: Int32, _ place: Place) throws(FilesError) {
+    /// - Parameter isWritable: whether it is open for more than its path.
+    func applyToNew(
+        _ record: FileRecord,
+        _ descriptor: Int32,
+        isWritable: Bool = false,
+        _ place: Place
+    ) throws(FilesError) {
         if place.inheritsACL { removeInheritedACL(descriptor) }
-        try apply(record, to: descriptor, over: nil, place)
+        try apply(record, to: descriptor, isWritable: isWritable, over: nil, place)
     }
 
     /// Gives a file that is there already the metadata of the record, and changes nothing that is right.
@@ -20,7 +26,7 @@ extension FileMaker {
         }
         let path = procPath(of: place.directory).utf8.map { CChar(bitPattern: $0) } + [0x2F] + place.name
         let attributes = try ExtendedAttribute.all(of: path, path: place.text)
-        try apply(record, to: file.descriptor.rawValue, over: (stat, attributes), place)
+        try apply(record, to: file.descriptor.rawValue, isWritable: false, over: (stat, attributes), place)
     }
 
     /// Sets the metadata of a file that cannot be opened for it: a link, a FIFO, a device.
@@ -42,6 +48,7 @@ extension FileMaker {
     private func apply(
         _ record: FileRecord,
         to descriptor: Int32,
+        isWritable: Bool,
         over present: (stat: FileStat, attributes: [ExtendedAttribute])?,
         _ place: Place
     ) throws(FilesError) {
@@ -62,24 +69,28 @@ extension FileMaker {
         let changesMode = changesOwner || changesAttributes || removesAttributes || present?.stat.mode != mode
         if record.kind != .symbolicLink, changesMode {
             try before("set the mode of")
-            guard chmod(file, mode) == 0 else { throw .last("set the mode of", place.text) }
+            guard (isWritable ? fchmod(descriptor, mode) : chmod(file, mode)) == 0 else {
+                throw .last("set the mode of", place.text)
+            }
         }
-        try setTime(record.modified, file, place)
+        try setTime(record.modified, descriptor, isWritable: isWritable, place)
     }
 
     /// Sets the modification time of an open file; the access time is nobody's.
-    func setTime(_ time: FileTime, _ descriptor: Int32, _ place: Place) throws(FilesError) {
-        try setTime(time, procPath(of: descriptor), place)
-    }
-
-    private func setTime(_ time: FileTime, _ file: String, _ place: Place) throws(FilesError) {
+    func setTime(
+        _ time: FileTime,
+        _ descriptor: Int32,
+        isWritable: Bool = false,
+        _ place: Place
+    ) throws(FilesError) {
         // UTIME_OMIT
         let times = [
             timespec(tv_sec: 0, tv_nsec: 0x3FFF_FFFE),
             timespec(tv_sec: Int(time.seconds), tv_nsec: Int(time.nanoseconds)),
         ]
         try before("set the time of")
-        guard utimensat(AT_FDCWD, file, times, 0) == 0 else { throw .last("set the time of", place.text) }
+        let result = isWritable ? futimens(descriptor, times) : utimensat(AT_FDCWD, procPath(of: descriptor), times, 0)
+        guard result == 0 else { throw .last("set the time of", place.text) }
     }
 
     /// - Parameter present: what need not be set again.

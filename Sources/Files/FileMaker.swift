@@ -54,20 +54,24 @@ final class FileMaker {
         content: (borrowing TreeWriter.Content) throws -> Void
     ) throws {
         let text = place.text
+        guard record.size >= 0 else {
+            throw FilesError(operation: "set the size of", path: text, errno: .invalidArgument)
+        }
         try before("create")
         let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW
         let descriptor = openFile(at: place.directory, place.name, flags, mode: 0o600)
         guard descriptor >= 0 else { throw FilesError.last("create", text) }
         let file = OwnedDescriptor(owning: FileDescriptor(rawValue: descriptor))
         do {
-            if record.size != 0 {
+            try content(TreeWriter.Content(descriptor: file.descriptor, size: record.size, path: text))
+            // a hole at its end; to set each file's size beforehand takes longer than to look
+            if try FileStat(of: file.descriptor, path: text).size < record.size {
                 try before("set the size of")
                 guard ftruncate(descriptor, Int(record.size)) == 0 else {
                     throw FilesError.last("set the size of", text)
                 }
             }
-            try content(TreeWriter.Content(descriptor: file.descriptor, size: record.size, path: text))
-            try applyToNew(record, descriptor, place)
+            try applyToNew(record, descriptor, isWritable: true, place)
             try file.close(path: text)
         } catch {
             // ignored: the first error tells more

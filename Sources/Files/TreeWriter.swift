@@ -183,7 +183,7 @@ public final class TreeWriter {
 extension TreeWriter {
     /// Where the content of one new file goes.
     public struct Content: ~Copyable {
-        /// The new file, open for reading and writing, as long as it is to be.
+        /// The new file, open for reading and writing; it gets its length when all is written.
         public let descriptor: FileDescriptor
         /// How long the file is.
         public let size: Int64
