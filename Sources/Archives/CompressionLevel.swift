@@ -4,7 +4,7 @@ public enum CompressionLevel: Sendable, Hashable {
     ///
     /// The same input then always gives the same bytes.
     case fixed(Int32)
-    /// Follows the node: fast while compressing is what takes the time, harder while the disk is.
+    /// Follows the node: 3 while compressing is what takes the time, up to 6 while it is not.
     case automatic
 
     /// The levels that can be fixed.
@@ -24,9 +24,9 @@ public enum CompressionLevel: Sendable, Hashable {
 
 /// Chooses the level of the next frame from who had to wait while the last ones were written.
 ///
-/// Where the output file is what keeps everybody waiting, harder compression costs nothing and gives it less to do.
-/// Where the compressors never rest, or have to share the processors with others (our reading side among them), the
-/// level goes down; it comes back to the start level when they have nothing to do.
+/// Where the output file is what keeps everybody waiting, or the compressors rest because one thread cannot read fast
+/// enough for all of them, harder compression costs nothing. Where they never rest, or have to share the processors
+/// with others (our reading side among them), the level comes back to the lowest one.
 struct LevelGovernor {
     private(set) var level: Int32
     private let isAutomatic: Bool
@@ -42,11 +42,11 @@ struct LevelGovernor {
         var processorTime = Duration.zero
     }
 
-    /// Where the automatic level starts.
-    static let startLevel: Int32 = 3
-    /// How far the automatic level goes: 1 saves a quarter of the time of 2 and costs 6 % more bytes; above 6 a step up
-    /// costs much more time, and memory, than it saves bytes.
-    static let automaticRange: ClosedRange<Int32> = 2...6
+    /// How far the automatic level goes; it starts at the lowest.
+    ///
+    /// Below 3, a quarter of the time costs 4 % more bytes for each step; above 6 a step up costs much more time, and
+    /// memory, than it saves bytes.
+    static let automaticRange: ClosedRange<Int32> = 3...6
     /// How many frames make one observation.
     static let windowFrames = 8
 
@@ -56,7 +56,7 @@ struct LevelGovernor {
             self.level = min(max(number, CompressionLevel.range.lowerBound), CompressionLevel.range.upperBound)
             isAutomatic = false
         case .automatic:
-            self.level = Self.startLevel
+            self.level = Self.automaticRange.lowerBound
             isAutomatic = true
         }
         self.compressors = compressors
@@ -91,10 +91,8 @@ struct LevelGovernor {
             level = min(level + 1, Self.automaticRange.upperBound)
         } else if isContended || idle < elapsed / 10 {
             level = max(level - 1, Self.automaticRange.lowerBound)
-        } else if idle > elapsed / 2, level < Self.startLevel {
-            level += 1
-        } else if level > Self.startLevel {
-            level -= 1
+        } else if idle > elapsed / 2 {
+            level = min(level + 1, Self.automaticRange.upperBound)
         }
         window = Window()
         windowStart = now

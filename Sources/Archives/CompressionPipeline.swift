@@ -27,6 +27,7 @@ final class CompressionPipeline: @unchecked Sendable {
         var inputCount = 0
         var outputCount = 0
         var level: Int32 = 0
+        var looksFarBack = false
         /// Whether nothing follows.
         var isLast = false
 
@@ -100,9 +101,10 @@ final class CompressionPipeline: @unchecked Sendable {
         }
     }
 
-    func submit(_ slot: Slot, count: Int, isLast: Bool = false) {
+    func submit(_ slot: Slot, count: Int, looksFarBack: Bool, isLast: Bool) {
         monitor.locked {
             slot.inputCount = count
+            slot.looksFarBack = looksFarBack
             slot.isLast = isLast
             slot.level = governor.levelForNextFrame()
             slot.state = .filled
@@ -158,7 +160,6 @@ final class CompressionPipeline: @unchecked Sendable {
         guard let context = ZSTD_createCCtx() else { return fail(.system(ENOMEM), "compress for") }
         defer { ZSTD_freeCCtx(context) }
         ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
-        if layout.looksFarBack { ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, 1) }
         if case .stream = layout { ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, FrameReader.largestWindowLog) }
         while let slot = nextFilledSlot() {
             let start = (ContinuousClock.now, Duration.processorTimeOfThread)
@@ -181,6 +182,7 @@ final class CompressionPipeline: @unchecked Sendable {
     private func compress(_ slot: Slot, _ context: OpaquePointer) -> Int {
         // In the middle of a frame it changes nothing.
         ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, slot.level)
+        ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, slot.looksFarBack ? 1 : 0)
         switch layout {
         case .frames:
             return ZSTD_compress2(

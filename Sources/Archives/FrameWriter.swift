@@ -69,6 +69,8 @@ public final class FrameWriter {
     private var workers: [JoinOnce] = []
     private var current: CompressionPipeline.Slot?
     private var used = 0
+    /// Bytes of the current frame that came through ``fill(_:)``.
+    private var filled = 0
     private var markedContentBytes: Int64 = 0
 
     /// Bytes taken so far.
@@ -119,7 +121,7 @@ public final class FrameWriter {
     public func write(_ bytes: UnsafeRawBufferPointer) throws {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let taken = try fill { space in
+            let taken = try put { space in
                 let count = min(space.count, rest.count)
                 space.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest.prefix(count)))
                 return count
@@ -129,9 +131,20 @@ public final class FrameWriter {
     }
 
     /// Lets `body` put bytes straight into the buffer of the current frame.
+    ///
+    /// What comes this way is taken for the content of one large file: in a frame of little else zstd does not look far
+    /// back, as programs and libraries repeat themselves nearby or not at all.
     /// - Parameter body: Gets the free part, never empty; returns how many bytes it put at its start.
     /// - Returns: What `body` returned.
     public func fill(_ body: (UnsafeMutableRawBufferPointer) throws -> Int) throws -> Int {
+        try put { space in
+            let count = try body(space)
+            filled += count
+            return count
+        }
+    }
+
+    private func put(_ body: (UnsafeMutableRawBufferPointer) throws -> Int) throws -> Int {
         let slot: CompressionPipeline.Slot
         if let current {
             slot = current
@@ -140,16 +153,20 @@ public final class FrameWriter {
             slot = try pipeline.nextEmptySlot()
             current = slot
             used = 0
+            filled = 0
         }
         let count = try body(UnsafeMutableRawBufferPointer(rebasing: slot.input[used...]))
         precondition(count >= 0 && count <= slot.input.count - used)
         used += count
         contentBytes += Int64(count)
-        if used == slot.input.count {
-            pipeline.submit(slot, count: used)
-            current = nil
-        }
+        if used == slot.input.count { submit(slot) }
         return count
+    }
+
+    private func submit(_ slot: CompressionPipeline.Slot, isLast: Bool = false) {
+        let looksFarBack = layout == .stream || layout.looksFarBack && filled < used - used / 8
+        pipeline.submit(slot, count: used, looksFarBack: looksFarBack, isLast: isLast)
+        current = nil
     }
 
     /// Remembers this place, so that ``rewind()`` can come back to it; ends the current frame.
@@ -158,10 +175,7 @@ public final class FrameWriter {
     /// - Precondition: The layout is one of frames.
     public func mark() throws {
         precondition(layout != .stream, "there is no way back in a stream")
-        if let current, used > 0 {
-            pipeline.submit(current, count: used)
-            self.current = nil
-        }
+        if let current, used > 0 { submit(current) }
         pipeline.mark()
         markedContentBytes = contentBytes
     }
@@ -169,6 +183,7 @@ public final class FrameWriter {
     /// Takes back everything since the last ``mark()``, in the file too.
     public func rewind() throws {
         used = 0
+        filled = 0
         try pipeline.rewind()
         contentBytes = markedContentBytes
     }
@@ -183,9 +198,9 @@ public final class FrameWriter {
         if current == nil, contentBytes == 0 || layout == .stream {
             current = try pipeline.nextEmptySlot()
             used = 0
+            filled = 0
         }
-        if let current { pipeline.submit(current, count: used, isLast: true) }
-        current = nil
+        if let current { submit(current, isLast: true) }
         let totals = try pipeline.drain(contentBytes: contentBytes)
         stop()
         return totals

@@ -26,17 +26,25 @@ import Testing
         return governor.level
     }
 
-    @Test("goes down while the compressors never rest or share the processors, up while the output blocks")
+    @Test("goes up while the output blocks or the compressors rest, and back when they are busy or share processors")
     func automatic() {
-        #expect(level(after: 1) { _ in } == 2)
-        #expect(level(after: 20) { _ in } == 2)
+        #expect(level(after: 20) { _ in } == 3)
+        #expect(level(after: 2) { $0.outputWasAwaited(.milliseconds(300)) } == 5)
         #expect(level(after: 20) { $0.outputWasAwaited(.milliseconds(300)) } == 6)
         #expect(level(after: 20) { $0.compressorWasIdle(.milliseconds(400)) } == 3)
-        let contended = level(after: 20) {
-            $0.compressorWasIdle(.milliseconds(400))
+        #expect(level(after: 20) { $0.compressorWasIdle(.milliseconds(1200)) } == 6)
+        var high = LevelGovernor(.automatic, compressors: 2)
+        for _ in 0..<(20 * LevelGovernor.windowFrames) {
+            high.outputWasAwaited(.seconds(1000))
+            _ = high.levelForNextFrame()
+        }
+        #expect(high.level == 6)
+        #expect(level(after: 2, from: high) { _ in } == 4)
+        let contended = level(after: 20, from: high) {
+            $0.compressorWasIdle(.milliseconds(1200))
             $0.frameTook(.milliseconds(100), processorTime: .milliseconds(60))
         }
-        #expect(contended == 2)
+        #expect(contended == 3)
     }
 
     @Test("that is fixed stays")
