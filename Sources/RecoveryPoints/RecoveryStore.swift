@@ -195,8 +195,12 @@ public final class RecoveryStore: Sendable {
             let name: FilePath.Component = "upgrade-recovery"
             if try directory.stat(name) != nil, try directory.stat("upgrade-recovery.sh") != nil {
                 let copy = try directory.open(name)
-                let digest = try SHA256Hasher.digest(of: copy.descriptor, path: path.appending(name).string)
-                if try SHA256Hasher.digest(of: source.descriptor, path: executable.string) == digest { return }
+                let isSame = try source.descriptor.hasSameBytes(
+                    as: copy.descriptor,
+                    path: executable.string,
+                    otherPath: path.appending(name).string
+                )
+                if isSame { return }
             }
             try AtomicFile.copy(source.descriptor, to: name, in: directory, mode: 0o700)
             try AtomicFile.link(to: "upgrade-recovery", as: "upgrade-recovery.sh", in: directory)
