@@ -166,8 +166,8 @@ let package = Package(
         tests(
             "LiveTests",
             [
-                "Etcd", "OSTree", "ContainerRuntime", "Systemd", "NodeInterface", "Files", "Reporting", "TestSupport",
-                logging, system,
+                "Backup", "Etcd", "OSTree", "ContainerRuntime", "Systemd", "NodeInterface", "RecoveryPoints", "Files",
+                "Reporting", "TestSupport", logging, system,
             ]
         ),
     ]

@@ -56,6 +56,10 @@ public struct BackupForecast: Codable, Sendable, Equatable {
             case .etcd(let endpoint, let status):
                 sources = ["\(endpoint)"]
                 note = "etcd \(status.serverVersion) at revision \(status.revision)"
+            case .shareSnapshot(let endpoint, let point, let shared, _):
+                action = "share"
+                sources = ["\(endpoint)"]
+                note = "unchanged since recovery point \(shared.sharedWith ?? point.generation)"
             case .tree(let selection):
                 sources = selection.subtrees.map { "/\($0)" }
                 exclusions = selection.exclusions.map { "\($0)" }

@@ -109,6 +109,18 @@ struct BackupPlanner {
         for alarm in status.alarms {
             node.log.warning("etcd has raised the alarm \(alarm), continuing", metadata: ["component": "etcd"])
         }
+        if let previous, previous.manifest.node == identity, let entry = previous.manifest.etcd,
+            let shared = previous.manifest.component(component.name), let file = shared.file(.snapshot),
+            previous.has(file), entry.isStill(of: status, endpoint, node)
+        {
+            return ResolvedPlan.Entry(
+                component: component,
+                work: .shareSnapshot(endpoint, from: previous, shared, entry),
+                sourceBytes: shared.sourceBytes,
+                sourceFiles: shared.sourceFiles,
+                storedBytes: 0
+            )
+        }
         // The member may grow until the snapshot is taken.
         let bytes = status.databaseSizeBytes + 32
         return ResolvedPlan.Entry(

@@ -23,6 +23,9 @@ struct ComponentWriter {
             throw UnexpectedError(reason: "component '\(name)' was to be skipped: \(reason)")
         case .etcd(let endpoint, let status):
             return try writeSnapshot(name, endpoint, status, manifest: &manifest)
+        case .shareSnapshot(_, let point, let shared, let entry):
+            manifest.etcd = entry
+            return try share(shared, of: point, leftOut: [])
         case .tree(let selection):
             return try writeTree(name, selection)
         case .share(_, let point, let shared, let leftOut):
@@ -43,7 +46,10 @@ struct ComponentWriter {
 
     // MARK: etcd
 
-    /// Streams a snapshot into a packed file, reads that back and looks at all of it before the snapshot counts.
+    /// Streams a snapshot into a packed file, and looks at all of it before it counts.
+    ///
+    /// The same bytes go into a file without a name, which is gone afterwards, as the pages have to be looked at in an
+    /// order of their own.
     private func writeSnapshot(
         _ name: String,
         _ endpoint: EtcdEndpoint,
@@ -60,6 +66,8 @@ struct ComponentWriter {
             layout: .stream,
             cancellation: node.cancellation
         )
+        defer { writer.stop() }
+        let unpacked = try UnnamedFile(in: directory.path)
         var received: Int64 = 0
         let length = try node.etcd.streamSnapshot(
             from: endpoint,
@@ -68,11 +76,17 @@ struct ComponentWriter {
                 meter.advance(bytes: done - received)
                 received = done
             },
-            sink: { piece in try writer.write(piece) }
+            sink: { piece in
+                try writer.write(piece)
+                try unpacked.write(piece)
+            }
         )
         let stored = StoredFile(file.string, role: .snapshot, try writer.finish())
-        let report = try PackedSnapshot(path: directory.path.appending(file), expected: stored)
-            .inspect(node, jobs: request.jobs)
+        let report = try node.etcd.inspectSnapshot(
+            unpacked.descriptor,
+            isDigestProved: true,
+            cancellation: node.cancellation
+        )
         guard report.faults.isEmpty, let contents = report.status else {
             throw BackupError.snapshotDamaged(endpoint: "\(endpoint)", faults: report.faults)
         }
@@ -87,7 +101,13 @@ struct ComponentWriter {
             totalKeys: contents.totalKeys,
             totalSizeBytes: contents.totalSizeBytes,
             currentRevision: contents.currentRevision,
-            alarms: contents.alarms
+            alarms: contents.alarms,
+            standstill: EtcdStandstill(
+                at: contents.consistentIndex,
+                revision: contents.currentRevision,
+                endpoint,
+                node
+            )
         )
         return ComponentEntry(
             name: name,

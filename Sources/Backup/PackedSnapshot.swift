@@ -21,19 +21,64 @@ struct PackedSnapshot {
         progress: (_ bytes: Int64) -> Void = { _ in }
     ) throws -> SnapshotReport {
         let unpacked = try UnnamedFile(in: path.removingLastComponent())
+        if let fault = try unpack(node, jobs: jobs, { try unpacked.write($0) }, progress: progress) {
+            return SnapshotReport(faults: [fault], status: nil)
+        }
+        return try node.etcd.inspectSnapshot(
+            unpacked.descriptor,
+            isDigestProved: false,
+            cancellation: node.cancellation
+        )
+    }
+
+    /// Reads the file back and compares the snapshot in it with its own digest.
+    ///
+    /// Enough for one that was looked at when it came: with that digest it is the very same.
+    /// - Parameter length: bytes of the snapshot with the digest behind it.
+    /// - Returns: What is wrong with it; `nil` for a good one.
+    func compare(
+        length: Int64,
+        _ node: Node,
+        jobs: Int,
+        progress: (_ bytes: Int64) -> Void = { _ in }
+    ) throws -> String? {
+        var hasher = SHA256Hasher()
+        var trailer: [UInt8] = []
+        var left = length - 32
+        let fault = try unpack(
+            node,
+            jobs: jobs,
+            { piece in
+                let count = min(left, Int64(piece.count))
+                hasher.update(UnsafeRawBufferPointer(rebasing: piece.prefix(Int(count))))
+                left -= count
+                let rest = piece.dropFirst(Int(count))
+                if trailer.count + rest.count <= 32 { trailer += rest }
+            },
+            progress: progress
+        )
+        if let fault { return fault }
+        guard left == 0, hasher.finish().bytes == trailer else {
+            return "what it unpacks to is not the snapshot that was packed: its own SHA-256 differs"
+        }
+        return nil
+    }
+
+    /// Hands on what the file unpacks to, and compares the file with the manifest.
+    private func unpack(
+        _ node: Node,
+        jobs: Int,
+        _ body: (UnsafeRawBufferPointer) throws -> Void,
+        progress: (_ bytes: Int64) -> Void
+    ) throws -> String? {
         let reader = try FrameReader(path: path, jobs: jobs, cancellation: node.cancellation)
         while let piece = try reader.next() {
-            try unpacked.write(piece)
+            try body(piece)
             progress(Int64(piece.count))
         }
         guard let totals = reader.totals, totals.fileBytes == expected.sizeBytes,
             totals.fileDigest.hex == expected.sha256
-        else {
-            return SnapshotReport(
-                faults: ["it is not the file that the manifest lists: its digest differs"],
-                status: nil
-            )
-        }
-        return try node.etcd.inspectSnapshot(unpacked.descriptor, cancellation: node.cancellation)
+        else { return "it is not the file that the manifest lists: its digest differs" }
+        return nil
     }
 }

@@ -30,6 +30,8 @@ struct ResolvedPlan {
     enum Work {
         /// Stream a snapshot.
         case etcd(EtcdEndpoint, EtcdMemberStatus)
+        /// Link the snapshot of an earlier recovery point: the member has put nothing into its database since.
+        case shareSnapshot(EtcdEndpoint, from: RecoveryPoint, ComponentEntry, EtcdEntry)
         /// Archive a selection of the node's files.
         case tree(TreeSelection)
         /// Link the files of an earlier recovery point: nothing has changed since.

@@ -37,7 +37,10 @@ public struct EtcdClient: Sendable {
             databaseSizeBytes: status.dbSize,
             databaseInUseBytes: status.dbSizeInUse,
             alarms: status.errors.compactMap(Self.alarm(in:)),
-            errors: status.errors.filter { Self.alarm(in: $0) == nil }
+            errors: status.errors.filter { Self.alarm(in: $0) == nil },
+            raftTerm: status.raftTerm,
+            raftIndex: status.raftIndex,
+            raftAppliedIndex: status.raftAppliedIndex
         )
     }
 
@@ -145,12 +148,4 @@ public struct EtcdAlarm: Sendable, Hashable {
     public var memberID: UInt64
     /// Its name in etcd's words, `NOSPACE` or `CORRUPT`.
     public var name: String
-}
-
-/// A checksum over a store.
-public struct EtcdHash: Sendable, Hashable {
-    /// CRC-32C.
-    public var hash: UInt32
-    /// The revision that the store was compacted at; -1 for never.
-    public var compactRevision: Int64
 }

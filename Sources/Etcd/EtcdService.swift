@@ -19,6 +19,11 @@ public struct EtcdService: EtcdInterface {
         try client.status(of: endpoint, limit: limit)
     }
 
+    /// See ``EtcdInterface/hashKV(of:revision:limit:)``.
+    public func hashKV(of endpoint: EtcdEndpoint, revision: Int64, limit: Duration) throws -> EtcdHash {
+        try client.hashKV(of: endpoint, revision: revision, limit: limit)
+    }
+
     /// See ``EtcdInterface/streamSnapshot(from:stallLimit:progress:sink:)``.
     public func streamSnapshot(
         from endpoint: EtcdEndpoint,
@@ -29,9 +34,14 @@ public struct EtcdService: EtcdInterface {
         try client.streamSnapshot(from: endpoint, stallLimit: stallLimit, progress: progress, sink: sink)
     }
 
-    /// See ``EtcdInterface/inspectSnapshot(_:cancellation:)``.
-    public func inspectSnapshot(_ file: FileDescriptor, cancellation: Cancellation) throws -> SnapshotReport {
-        try SnapshotInspector(cancellation: cancellation).inspect(file).report
+    /// See ``EtcdInterface/inspectSnapshot(_:isDigestProved:cancellation:)``.
+    public func inspectSnapshot(
+        _ file: FileDescriptor,
+        isDigestProved: Bool,
+        cancellation: Cancellation
+    ) throws -> SnapshotReport {
+        try SnapshotInspector(rule: isDigestProved ? .proved : .required, cancellation: cancellation).inspect(file)
+            .report
     }
 
     /// See ``EtcdInterface/restoreSnapshot(_:_:cancellation:)``.

@@ -54,7 +54,8 @@ struct SnapshotScan {
             totalSizeBytes: Int64(clamping: file.meta.pageCount) * Int64(file.meta.pageSize),
             version: contents.storageVersion,
             currentRevision: max(revision, contents.compactRevision, 1),
-            alarms: contents.alarms.map(\.name)
+            alarms: contents.alarms.map(\.name),
+            consistentIndex: contents.consistentIndex
         )
     }
 

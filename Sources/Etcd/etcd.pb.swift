@@ -137,6 +137,12 @@ nonisolated struct PBStatusResponse: Sendable {
 
   var leader: UInt64 = 0
 
+  var raftIndex: UInt64 = 0
+
+  var raftTerm: UInt64 = 0
+
+  var raftAppliedIndex: UInt64 = 0
+
   var errors: [String] = []
 
   var dbSizeInUse: Int64 = 0
@@ -461,7 +467,7 @@ nonisolated extension PBStatusRequest: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension PBStatusResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".StatusResponse"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}header\0\u{1}version\0\u{3}db_size\0\u{1}leader\0\u{2}\u{4}errors\0\u{3}db_size_in_use\0\u{3}is_learner\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}header\0\u{1}version\0\u{3}db_size\0\u{1}leader\0\u{3}raft_index\0\u{3}raft_term\0\u{3}raft_applied_index\0\u{1}errors\0\u{3}db_size_in_use\0\u{3}is_learner\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -473,6 +479,9 @@ nonisolated extension PBStatusResponse: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 2: try { try decoder.decodeSingularStringField(value: &self.version) }()
       case 3: try { try decoder.decodeSingularInt64Field(value: &self.dbSize) }()
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.leader) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.raftIndex) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.raftTerm) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.raftAppliedIndex) }()
       case 8: try { try decoder.decodeRepeatedStringField(value: &self.errors) }()
       case 9: try { try decoder.decodeSingularInt64Field(value: &self.dbSizeInUse) }()
       case 10: try { try decoder.decodeSingularBoolField(value: &self.isLearner) }()
@@ -498,6 +507,15 @@ nonisolated extension PBStatusResponse: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.leader != 0 {
       try visitor.visitSingularUInt64Field(value: self.leader, fieldNumber: 4)
     }
+    if self.raftIndex != 0 {
+      try visitor.visitSingularUInt64Field(value: self.raftIndex, fieldNumber: 5)
+    }
+    if self.raftTerm != 0 {
+      try visitor.visitSingularUInt64Field(value: self.raftTerm, fieldNumber: 6)
+    }
+    if self.raftAppliedIndex != 0 {
+      try visitor.visitSingularUInt64Field(value: self.raftAppliedIndex, fieldNumber: 7)
+    }
     if !self.errors.isEmpty {
       try visitor.visitRepeatedStringField(value: self.errors, fieldNumber: 8)
     }
@@ -515,6 +533,9 @@ nonisolated extension PBStatusResponse: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.version != rhs.version {return false}
     if lhs.dbSize != rhs.dbSize {return false}
     if lhs.leader != rhs.leader {return false}
+    if lhs.raftIndex != rhs.raftIndex {return false}
+    if lhs.raftTerm != rhs.raftTerm {return false}
+    if lhs.raftAppliedIndex != rhs.raftAppliedIndex {return false}
     if lhs.errors != rhs.errors {return false}
     if lhs.dbSizeInUse != rhs.dbSizeInUse {return false}
     if lhs.isLearner != rhs.isLearner {return false}

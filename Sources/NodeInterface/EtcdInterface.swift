@@ -58,6 +58,12 @@ public struct EtcdMemberStatus: Sendable, Hashable {
     public var databaseInUseBytes: Int64
     /// Alarms that are raised, in etcd's words: `NOSPACE`, `CORRUPT`.
     public var alarms: [String]
+    /// The term of the raft log, which moves with every election.
+    public var raftTerm: UInt64
+    /// The last index of the raft log that is settled: everything that a client was promised is in it.
+    public var raftIndex: UInt64
+    /// The index up to which the log has been put into the database.
+    public var raftAppliedIndex: UInt64
     /// Errors that the member reports, such as `etcdserver: no leader`; a snapshot works all the same.
     public var errors: [String]
 
@@ -70,7 +76,10 @@ public struct EtcdMemberStatus: Sendable, Hashable {
         databaseSizeBytes: Int64,
         databaseInUseBytes: Int64,
         alarms: [String],
-        errors: [String]
+        errors: [String],
+        raftTerm: UInt64 = 0,
+        raftIndex: UInt64 = 0,
+        raftAppliedIndex: UInt64 = 0
     ) {
         self.serverVersion = serverVersion
         self.clusterID = clusterID
@@ -80,6 +89,9 @@ public struct EtcdMemberStatus: Sendable, Hashable {
         self.databaseInUseBytes = databaseInUseBytes
         self.alarms = alarms
         self.errors = errors
+        self.raftTerm = raftTerm
+        self.raftIndex = raftIndex
+        self.raftAppliedIndex = raftAppliedIndex
     }
 }
 
@@ -104,6 +116,8 @@ public struct SnapshotStatus: Sendable, Hashable, Codable {
     public var currentRevision: Int64
     /// Alarms that are stored in it, in etcd's words.
     public var alarms: [String]
+    /// The index of the raft log that it stands at.
+    public var consistentIndex: UInt64
 
     /// A status made of its parts.
     public init(
@@ -114,7 +128,8 @@ public struct SnapshotStatus: Sendable, Hashable, Codable {
         totalSizeBytes: Int64,
         version: String,
         currentRevision: Int64,
-        alarms: [String]
+        alarms: [String],
+        consistentIndex: UInt64 = 0
     ) {
         self.hash = hash
         self.revision = revision
@@ -124,6 +139,7 @@ public struct SnapshotStatus: Sendable, Hashable, Codable {
         self.version = version
         self.currentRevision = currentRevision
         self.alarms = alarms
+        self.consistentIndex = consistentIndex
     }
 }
 
@@ -142,10 +158,29 @@ public struct SnapshotReport: Sendable, Hashable {
     }
 }
 
+/// A checksum over an etcd store's keys and their history (`Maintenance.HashKV`).
+public struct EtcdHash: Sendable, Hashable {
+    /// CRC-32C.
+    public var hash: UInt32
+    /// The revision that the store was compacted at; -1 for never.
+    public var compactRevision: Int64
+
+    /// A checksum.
+    public init(hash: UInt32, compactRevision: Int64) {
+        self.hash = hash
+        self.compactRevision = compactRevision
+    }
+}
+
 /// The etcd member of the node and the snapshots that come from it.
 public protocol EtcdInterface: Sendable {
     /// Asks the member what it is and how it feels, within `limit`.
     func status(of endpoint: EtcdEndpoint, limit: Duration) throws -> EtcdMemberStatus
+
+    /// Asks for a checksum over all keys up to a revision, within `limit`.
+    ///
+    /// The member reads its whole database for it, some gigabytes a second, and writes nothing meanwhile.
+    func hashKV(of endpoint: EtcdEndpoint, revision: Int64, limit: Duration) throws -> EtcdHash
 
     /// Streams one snapshot: the database's bytes, then the 32 bytes of its SHA-256.
     ///
@@ -165,7 +200,13 @@ public protocol EtcdInterface: Sendable {
     ///
     /// Memory does not grow with the file. A damaged file is not an error: the faults are in the report.
     /// - Parameter file: open for reading, seekable; its offset is not used.
-    func inspectSnapshot(_ file: FileDescriptor, cancellation: Cancellation) throws -> SnapshotReport
+    /// - Parameter isDigestProved: whether these bytes were compared with the digest already, as
+    ///   ``streamSnapshot(from:stallLimit:progress:sink:)`` does.
+    func inspectSnapshot(
+        _ file: FileDescriptor,
+        isDigestProved: Bool,
+        cancellation: Cancellation
+    ) throws -> SnapshotReport
 
     /// Makes a data directory for a fresh cluster of one member out of a snapshot, offline.
     ///

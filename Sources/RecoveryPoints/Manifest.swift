@@ -260,6 +260,8 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
     public var currentRevision: Int64
     /// Alarms stored in it.
     public var alarms: [String]
+    /// Where the member stood; absent when it had gone on by the time that the snapshot was complete.
+    public var standstill: EtcdStandstill?
 
     /// An entry made of its parts.
     public init(
@@ -273,7 +275,8 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
         totalKeys: Int64,
         totalSizeBytes: Int64,
         currentRevision: Int64,
-        alarms: [String]
+        alarms: [String],
+        standstill: EtcdStandstill? = nil
     ) {
         self.endpoint = endpoint
         self.serverVersion = serverVersion
@@ -286,10 +289,11 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
         self.totalSizeBytes = totalSizeBytes
         self.currentRevision = currentRevision
         self.alarms = alarms
+        self.standstill = standstill
     }
 
     enum CodingKeys: String, CodingKey {
-        case endpoint, hash, revision, alarms
+        case endpoint, hash, revision, alarms, standstill
         case serverVersion = "server_version"
         case clusterID = "cluster_id"
         case memberID = "member_id"
@@ -297,5 +301,33 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
         case totalKeys = "total_keys"
         case totalSizeBytes = "total_size_bytes"
         case currentRevision = "current_revision"
+    }
+}
+
+/// Where an etcd member stood while and after its snapshot was taken: as long as it stands there, the snapshot is what
+/// a new one would be.
+public struct EtcdStandstill: Codable, Sendable, Equatable {
+    /// The term of the raft log.
+    public var raftTerm: UInt64
+    /// The index of the raft log: of the snapshot, and of all that was settled and applied.
+    public var raftIndex: UInt64
+    /// The member's own checksum over all keys (`HashKV`).
+    public var hashKV: UInt32
+    /// What that checksum leaves out: the revision of the last compaction; -1 for none.
+    public var compactRevision: Int64
+
+    /// A place to stand at.
+    public init(raftTerm: UInt64, raftIndex: UInt64, hashKV: UInt32, compactRevision: Int64) {
+        self.raftTerm = raftTerm
+        self.raftIndex = raftIndex
+        self.hashKV = hashKV
+        self.compactRevision = compactRevision
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case raftTerm = "raft_term"
+        case raftIndex = "raft_index"
+        case hashKV = "hash_kv"
+        case compactRevision = "compact_revision"
     }
 }

@@ -58,7 +58,11 @@ import Testing
                 errors: []
             )
         }
-        etcd.snapshot = { _, sink in try content.withUnsafeBytes { try sink($0) } }
+        let trailer = SHA256Hasher.digest(of: content).bytes
+        etcd.snapshot = { _, sink in
+            try content.withUnsafeBytes { try sink($0) }
+            try trailer.withUnsafeBytes { try sink($0) }
+        }
         etcd.inspect = { _ in SnapshotReport(faults: [], status: Self.contents) }
         return etcd
     }
@@ -150,6 +154,137 @@ import Testing
         #expect(try RecoveryStore(path: recovery).generations() == [2, 3])
         let results = try PointVerifier(node: node, jobs: 2).verify(third)
         #expect(results.values.flatMap(\.faults) == [])
+    }
+
+    /// What a scripted member says about itself, to be changed between two runs.
+    struct Member {
+        var status = EtcdMemberStatus(
+            serverVersion: "3.5.1",
+            clusterID: 0xCAFE,
+            memberID: 0xBEEF,
+            revision: 12,
+            databaseSizeBytes: 100_000,
+            databaseInUseBytes: 10,
+            alarms: [],
+            errors: [],
+            raftTerm: 2,
+            raftIndex: 30,
+            raftAppliedIndex: 30
+        )
+        var hash = EtcdHash(hash: 5, compactRevision: -1)
+        var answersHash = true
+        var snapshots = 0
+    }
+
+    private final class MovingMember: Sendable {
+        let now = Mutex(Member())
+    }
+
+    private func etcd(_ member: MovingMember) -> ScriptedEtcd {
+        struct Refused: Error {}
+        var etcd = etcd()
+        let stream = etcd.snapshot
+        etcd.status = { _ in member.now.withLock { $0.status } }
+        etcd.snapshot = { endpoint, sink in
+            member.now.withLock { $0.snapshots += 1 }
+            try stream?(endpoint, sink)
+        }
+        etcd.hash = { _, revision in
+            try member.now.withLock {
+                guard $0.answersHash, revision == $0.status.revision else { throw Refused() }
+                return $0.hash
+            }
+        }
+        etcd.inspect = { _ in
+            var contents = Self.contents
+            contents.consistentIndex = 30
+            return SnapshotReport(faults: [], status: contents)
+        }
+        return etcd
+    }
+
+    @Test("shares the etcd snapshot while the member stands still") func sharedSnapshot() async throws {
+        let member = MovingMember()
+        var request = withEtcd(request())
+        request.onlyComponents = ["etcd"]
+        let node = FakeNode.make(root: root, etcd: etcd(member))
+        let first = try await create(request, node)
+        #expect(
+            first.manifest.etcd?.standstill
+                == EtcdStandstill(raftTerm: 2, raftIndex: 30, hashKV: 5, compactRevision: -1)
+        )
+        for generation in 2...3 {
+            let point = try await create(request, node)
+            #expect(point.generation == generation)
+            #expect(point.manifest.component("etcd")?.sharedWith == 1)
+            #expect(point.manifest.etcd == first.manifest.etcd)
+            #expect(point.isVerified)
+        }
+        #expect(member.now.withLock(\.snapshots) == 1)
+        let forecast = try await BackupRun(request, on: node, meter: meter).forecast()
+        #expect(forecast.components[0].action == "share")
+        #expect(forecast.components[0].note == "unchanged since recovery point 1")
+        let results = try PointVerifier(node: node, jobs: 2).verify(try RecoveryStore(path: recovery).point(3))
+        #expect(results["etcd"]?.faults == [])
+    }
+
+    private static let moves: [@Sendable (inout Member) -> Void] = [
+        { $0.status.raftIndex = 31 }, { $0.status.raftAppliedIndex = 29 }, { $0.status.raftTerm = 3 },
+        { $0.status.revision = 13 }, { $0.status.databaseSizeBytes += 4096 }, { $0.status.memberID = 1 },
+        { $0.status.clusterID = 1 }, { $0.status.serverVersion = "3.5.2" }, { $0.hash.hash = 6 },
+        { $0.hash.compactRevision = 3 }, { $0.answersHash = false },
+        {
+            $0.status.raftIndex = 31
+            $0.status.raftAppliedIndex = 31
+        },
+    ]
+
+    @Test(
+        "takes a new snapshot when anything about the member has moved, or it does not say",
+        arguments: moves.indices
+    )
+    func movedMember(_ number: Int) async throws {
+        let member = MovingMember()
+        var request = withEtcd(request())
+        request.onlyComponents = ["etcd"]
+        let node = FakeNode.make(root: root, etcd: etcd(member))
+        _ = try await create(request, node)
+        member.now.withLock { Self.moves[number](&$0) }
+        let second = try await create(request, node)
+        #expect(second.manifest.component("etcd")?.sharedWith == nil)
+        #expect(member.now.withLock(\.snapshots) == 2)
+    }
+
+    @Test("does not share a snapshot of a member that went on while it came, nor one of another machine")
+    func notShared() async throws {
+        let member = MovingMember()
+        member.now.withLock {
+            $0.status.raftIndex = 31
+            $0.status.raftAppliedIndex = 31
+        }
+        var request = withEtcd(request())
+        request.onlyComponents = ["etcd"]
+        let node = FakeNode.make(root: root, etcd: etcd(member))
+        #expect(try await create(request, node).manifest.etcd?.standstill == nil)
+        member.now.withLock { $0 = Member() }
+        #expect(try await create(request, node).manifest.component("etcd")?.sharedWith == nil)
+        try Shell.output("echo 00000000000000000000000000000000 > '\(root)/etc/machine-id'")
+        #expect(try await create(request, node).manifest.component("etcd")?.sharedWith == nil)
+        #expect(try await create(request, node).manifest.component("etcd")?.sharedWith == 3)
+    }
+
+    @Test("finds a snapshot that was not packed as it came") func packedSnapshot() async throws {
+        // Nothing of what it holds has its digest behind it.
+        var wrong = etcd()
+        wrong.snapshot = { _, sink in
+            try [UInt8](repeating: 7, count: 100_032).withUnsafeBytes { try sink($0) }
+        }
+        await #expect {
+            try await create(withEtcd(request()), FakeNode.make(root: root, etcd: wrong))
+        } throws: { error in
+            "\(error)".contains("its own SHA-256 differs") && (error as? BackupError)?.exitStatus == .dataError
+        }
+        #expect(try Shell.output("ls '\(recovery)/points'").isEmpty)
     }
 
     @Test("leaves nothing and the earlier ones as they were when etcd goes away half way") func etcdFails() async throws

@@ -53,6 +53,8 @@ public struct ScriptedEtcd: EtcdInterface {
     public var status: (@Sendable (EtcdEndpoint) throws -> EtcdMemberStatus)?
     /// Gives the pieces of the snapshot stream one after the other; an error in between ends it.
     public var snapshot: (@Sendable (EtcdEndpoint, (UnsafeRawBufferPointer) throws -> Void) throws -> Void)?
+    /// Answers ``hashKV(of:revision:limit:)``.
+    public var hash: (@Sendable (EtcdEndpoint, _ revision: Int64) throws -> EtcdHash)?
     /// Looks at a snapshot.
     public var inspect: (@Sendable (FileDescriptor) throws -> SnapshotReport)?
     /// Makes a data directory.
@@ -65,6 +67,12 @@ public struct ScriptedEtcd: EtcdInterface {
     public func status(of endpoint: EtcdEndpoint, limit: Duration) throws -> EtcdMemberStatus {
         guard let status else { throw Unscripted(call: "status of \(endpoint)") }
         return try status(endpoint)
+    }
+
+    /// Gives what ``hash`` says.
+    public func hashKV(of endpoint: EtcdEndpoint, revision: Int64, limit: Duration) throws -> EtcdHash {
+        guard let hash else { throw Unscripted(call: "hash of \(endpoint)") }
+        return try hash(endpoint, revision)
     }
 
     /// Gives what ``snapshot`` says.
@@ -85,7 +93,11 @@ public struct ScriptedEtcd: EtcdInterface {
     }
 
     /// Gives what ``inspect`` says.
-    public func inspectSnapshot(_ file: FileDescriptor, cancellation: Cancellation) throws -> SnapshotReport {
+    public func inspectSnapshot(
+        _ file: FileDescriptor,
+        isDigestProved: Bool,
+        cancellation: Cancellation
+    ) throws -> SnapshotReport {
         guard let inspect else { throw Unscripted(call: "inspection of a snapshot") }
         return try inspect(file)
     }
