@@ -62,7 +62,8 @@ public protocol DeploymentInterface: Sendable {
 
     /// Makes a deployment the one that the boot loader starts next.
     ///
-    /// Found by checksum and serial, never by index. Does nothing when it is the first one already. No deployment is
-    /// removed by it, and no pin changes.
+    /// Found by checksum and serial, never by index. Does nothing when it is the first one already. No deployment that
+    /// the boot loader has is removed by it, and no pin changes; one that is staged is given up, as it would become the
+    /// default at the shutdown.
     func makeDefault(_ deployment: Deployment) async throws
 }

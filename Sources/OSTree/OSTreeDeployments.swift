@@ -111,8 +111,9 @@ public struct OSTreeDeployments: DeploymentInterface {
     ///
     /// `ostree admin set-default` does it where there is this verb (since ostree 2023.6), libostree in a process of
     /// its own elsewhere; both write the boot loader's entries anew in one step that is there or not. A deployment that
-    /// is staged would be put in front of every other one at the next shutdown: it is given up before, with a line in
-    /// the log. Its files go, what was written of deployments stays.
+    /// is staged would be put in front of every other one at the next shutdown, and push out the rollback deployment
+    /// if that is not pinned: it is given up before, with a line in the log. Its files go; deployments that the boot
+    /// loader has stay.
     /// - Throws: ``OSTreeError`` when the deployment is not there, is the staged one, is not the first afterwards, or
     ///   another one was lost or has another pin than before; `ProcessError` with ostree's own words.
     public func makeDefault(_ deployment: Deployment) async throws {

@@ -159,6 +159,21 @@ import Testing
         #expect(try await list().map(\.checksum) == found.map(\.checksum))
     }
 
+    @Test("would boot a deployment that is staged, and lose the one that it was to go back to")
+    func stagedWins() throws {
+        try deploy("3.0")
+        let run = try Shell.run(
+            """
+            export OSTREE_BOOTED_USR=host
+            exec \(Self.script("ostree-booted")) \(root) 0 bash -c '
+                ostree admin deploy --os=practice --stage practice/x86_64/stable && ostree admin finalize-staged'
+            """
+        )
+        #expect(run.status == 0, "\(run.output)")
+        let status = try Shell.output("ostree admin --sysroot=\(root) status | grep Version")
+        #expect(status.split(separator: "\n").map { $0.dropFirst(13) } == ["3.0", "3.0"])
+    }
+
     @Test("gives up a deployment that is staged when a booted node gets another default")
     func stagedOnBooted() async throws {
         try deploy("3.0")
@@ -200,5 +215,10 @@ struct OSTreeInsideTests {
         #expect(after.map(\.isBooted) == [false, true, false])
         #expect(try Shell.run("test -e /run/ostree/staged-deployment").status != 0)
         #expect(try !Shell.output("ostree admin status").contains("(staged)"))
+        // What systemd runs at the shutdown.
+        try Shell.output("ostree admin finalize-staged")
+        #expect(try await adapter.deployments()?.map(\.version) == ["1.0", "3.0", "2.0"])
+        // /sysroot is as read-only for everybody else as before.
+        #expect(try Shell.run("touch /sysroot/new").status != 0)
     }
 }
