@@ -109,7 +109,8 @@ let package = Package(
             name: "node-recovery",
             dependencies: [
                 "Recovery", "Backup", "Configuration", "Etcd", "Systemd", "OSTree", "ContainerRuntime", "ClusterAPI",
-                "Archives", "Bolt", "NodeInterface", "RecoveryPoints", "Files", "Processes", "Reporting", "CLinux", argumentParser,
+                "Archives", "Bolt", "NodeInterface", "RecoveryPoints", "Files", "Processes", "Reporting", "CLinux",
+                argumentParser,
                 logging, system,
             ],
             swiftSettings: strict
