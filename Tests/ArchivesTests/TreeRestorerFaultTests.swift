@@ -115,6 +115,31 @@ import Testing
         }
     }
 
+    @Test("leaves nothing of its own behind when a rename or what follows fails, and ends well the next time")
+    func laterFailures() throws {
+        let bench = try bench()
+        let above: [TreePath] = [.root, "far", "far/off"]
+        let expected = bench.expected.filter { !above.contains($0.path) }
+        var number = try renameNumber(bench)
+        let first = number
+        while true {
+            try reset(bench)
+            let faults = Faults(failing: number, errno: .ioError)
+            do {
+                _ = try bench.restorer().run(observer: faults)
+                break
+            } catch let error as FilesError {
+                #expect(error.errno == .ioError)
+            }
+            let left = try records(bench).filter { $0.path.components.contains(where: TreeEditor.isStagedName) }
+            #expect(left.isEmpty, "change \(number)")
+            try bench.restore()
+            #expect(try records(bench) == expected, "change \(number)")
+            number += 1
+        }
+        #expect(number > first + 20)
+    }
+
     /// The number of the change that is the first rename.
     private func renameNumber(_ bench: RestoreBench) throws -> Int {
         let counter = Recorder()

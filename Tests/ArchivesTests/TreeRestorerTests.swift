@@ -129,4 +129,16 @@ import Testing
             #expect(try Shell.output("stat -c %h \(bench.directory.path)/outside") == "1\n")
         }
     }
+
+    @Test("sees a change that left size and time alone, also in a file that was left alone before the backup")
+    func hints() throws {
+        // younger than a second, a file has no hint
+        let bench = try RestoreBench(tops: ["d"], "mkdir d; echo one > d/f; echo two > d/g; sleep 1.2")
+        let hints = try indexRecords(bench.made.index).map { $0.hint != nil }
+        #expect(hints == [true, true, true])
+        try bench.change("touch -r d/f t; echo ONE > d/f; touch -r t d/f; rm t")
+        #expect(try bench.differences() == ["d/f: content"])
+        try bench.restore()
+        try bench.expectEqualFiles()
+    }
 }
