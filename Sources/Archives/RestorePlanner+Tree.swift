@@ -65,7 +65,7 @@ extension RestorePlanner {
             try tell(line, .changed(first.aspects))
         case .first(let resolved, let group, _):
             guard links.claim(stat, for: group) else { return try replace(line, stat, [.hardLink]) }
-            let aspects = try differences(resolved, record, walk)
+            let aspects = try readableDifferences(resolved, record, walk)
             if aspects.contains(where: \.needsNewFile) {
                 links.release(stat, from: group)
                 try replace(line, stat, aspects)
@@ -101,6 +101,20 @@ extension RestorePlanner {
         let text = request.root.text(of: path)
         let reason = "it is immutable or append-only, see 'lsattr -d \(text)' and 'chattr -i -a \(text)'"
         return ArchiveError("restore", entry: path.bytes, in: request.archive, .obstructed(reason))
+    }
+
+    /// A file that the disk does not give back any more differs in its content: to make it anew is the cure.
+    private func readableDifferences(
+        _ line: FileRecord,
+        _ record: FileRecord,
+        _ walk: borrowing TreeWalk
+    ) throws -> [FileAspect] {
+        do {
+            return try differences(line, record, walk)
+        } catch let error as FilesError {
+            guard error.errno == .ioError else { throw error }
+            return [.content]
+        }
     }
 
     private func differences(
