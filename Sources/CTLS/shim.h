@@ -10,6 +10,9 @@
 static inline long CTLS_set_min_version(SSL_CTX *context, int version) {
     return SSL_CTX_set_min_proto_version(context, version);
 }
+static inline long CTLS_set_max_version(SSL_CTX *context, int version) {
+    return SSL_CTX_set_max_proto_version(context, version);
+}
 static inline long CTLS_set_host_name(SSL *ssl, const char *name) { return SSL_set_tlsext_host_name(ssl, name); }
 static inline long CTLS_set_mode(SSL_CTX *context, long mode) { return SSL_CTX_set_mode(context, mode); }
 static inline void CTLS_set_read_ahead(SSL_CTX *context) { SSL_CTX_set_read_ahead(context, 1); }

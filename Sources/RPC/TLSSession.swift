@@ -74,7 +74,13 @@ final class TLSSession {
         ERR_clear_error()
         let result = SSL_connect(ssl)
         if result != 1 {
-            if case .blocked(let events) = try outcome(of: result, bytes: 0) { return events }
+            let outcome: Wire.Outcome
+            do { outcome = try self.outcome(of: result, bytes: 0) } catch {
+                // With TLS 1.2 the server looks at our certificate before the handshake is over.
+                if error.fault == .connectionLost(errno: ECONNRESET), let hangUp { throw RPCError(target, hangUp) }
+                throw error
+            }
+            if case .blocked(let events) = outcome { return events }
             throw RPCError(target, hangUp ?? .tlsFailed(reason: "the server closed the connection in the handshake"))
         }
         var name: UnsafePointer<UInt8>?

@@ -20,10 +20,11 @@ import Testing
     private func server(
         _ clients: ScriptedServer.TLS.Clients,
         named name: String = "server-ip",
+        isOld: Bool = false,
         script: @escaping @Sendable (HTTP2Peer) throws -> Void
     ) throws -> ScriptedServer {
         try ScriptedServer(
-            tls: .init(certificate: file("\(name).crt"), key: file("\(name).key"), clients: clients),
+            tls: .init(certificate: file("\(name).crt"), key: file("\(name).key"), clients: clients, isOld: isOld),
             script: script
         )
     }
@@ -114,6 +115,22 @@ import Testing
             #expect(
                 fault(target)?.summary
                     == "'\(target)' hung up when it had seen our certificate '\(certificate)'\(client.flaw)"
+            )
+        }
+    }
+
+    @Test("names our certificate when the server resets the connection at its sight", arguments: [true, false])
+    func resetAtSight(isOld: Bool) throws {
+        let server = try server(.reset, isOld: isOld) { _ in }
+        for _ in 0..<20 {
+            let target = try target(server, client: "client-expired")
+            #expect(
+                fault(target)?.fault
+                    == .certificateRefused(
+                        alert: nil,
+                        ours: try file("client-expired.crt"),
+                        flaw: .expired("2021-01-01 00:00:00 UTC")
+                    )
             )
         }
     }

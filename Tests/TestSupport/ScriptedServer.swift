@@ -23,17 +23,22 @@ public final class ScriptedServer {
             case anybody
             /// Who shows a certificate of this authority.
             case signed(FilePath)
+            /// Nobody: the connection is reset without a word when the client's certificate is looked at.
+            case reset
         }
 
         let certificate: FilePath
         let key: FilePath
         let clients: Clients
+        let isOld: Bool
 
         /// PEM files, and who is let in.
-        public init(certificate: FilePath, key: FilePath, clients: Clients = .nobodyAsked) {
+        /// - Parameter isOld: speaks TLS 1.2 at most.
+        public init(certificate: FilePath, key: FilePath, clients: Clients = .nobodyAsked, isOld: Bool = false) {
             self.certificate = certificate
             self.key = key
             self.clients = clients
+            self.isOld = isOld
         }
     }
 

@@ -25,11 +25,26 @@ final class TLSServerContext: Sendable {
             },
             nil
         )
+        if tls.isOld { _ = CTLS_set_max_version(raw, CTLS_TLS1_2_VERSION) }
         // No session ticket: it would be the server's first bytes, and go out after the handshake.
         SSL_CTX_set_num_tickets(raw, 0)
         switch tls.clients {
         case .nobodyAsked: break
         case .anybody: SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, { _, _ in 1 })
+        case .reset:
+            SSL_CTX_set_verify(
+                raw,
+                SSL_VERIFY_PEER,
+                { _, store in
+                    let ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx())
+                    // A TCP socket that is connected to no address any more has sent a reset.
+                    var nobody = sockaddr()
+                    nobody.sa_family = sa_family_t(AF_UNSPEC)
+                    let size = socklen_t(MemoryLayout<sockaddr>.size)
+                    _ = connect(SSL_get_fd(OpaquePointer(ssl)), &nobody, size)
+                    return 0
+                }
+            )
         case .signed(let authority):
             guard SSL_CTX_load_verify_file(raw, authority.string) == 1 else {
                 throw Failure(operation: "load \(authority)")
