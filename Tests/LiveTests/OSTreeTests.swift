@@ -12,7 +12,8 @@ import Testing
 
     init() throws {
         directory = try TemporaryDirectory()
-        root = directory / "sysroot"
+        // A file system of its own, as ostree remounts the one that the sysroot is on.
+        root = try directory.mount("disk", options: "size=200m").appending("sysroot")
         try Shell.output("\(Self.script("ostree-sysroot")) \(root)")
         adapter = OSTreeDeployments(root: root, cancellation: Cancellation())
     }
@@ -185,7 +186,7 @@ import Testing
         let run = try Shell.run(
             """
             export OSTREE_BOOTED_USR=host OSTREE_BOOTED_LIBRARIES=/run/host\(try TestProgram.libraries)
-            export NODE_RECOVERY_INSIDE=staged
+            export NODE_RECOVERY_INSIDE=staged OSTREE_BOOTED_READONLY=yes
             exec \(Self.script("ostree-booted")) \(root) 0 \(TestProgram.path) --testing-library swift-testing \
                 --filter OSTreeInsideTests
             """
@@ -215,6 +216,8 @@ struct OSTreeInsideTests {
         #expect(after.map(\.isBooted) == [false, true, false])
         #expect(try Shell.run("test -e /run/ostree/staged-deployment").status != 0)
         #expect(try !Shell.output("ostree admin status").contains("(staged)"))
+        // /sysroot is as read-only for everybody else as before.
+        #expect(try Shell.run("touch /sysroot/new").status != 0)
         // What systemd runs at the shutdown.
         try Shell.output("ostree admin finalize-staged")
         #expect(try await adapter.deployments()?.map(\.version) == ["1.0", "3.0", "2.0"])
