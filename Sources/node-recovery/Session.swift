@@ -50,7 +50,7 @@ struct Session {
         node = Node(
             root: root,
             etcd: EtcdService(cancellation: cancellation),
-            deployments: OSTreeDeployments(root: root, cancellation: cancellation),
+            deployments: OSTreeDeployments(root: root, cancellation: cancellation, log: log),
             containers: runtime,
             pods: isRunningSystem ? runtime : nil,
             units: isRunningSystem ? SystemdUnits(cancellation: cancellation) : nil,
