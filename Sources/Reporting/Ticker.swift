@@ -18,7 +18,9 @@ public final class Ticker: Sendable {
             while true {
                 var descriptor = pollfd(fd: wake.descriptor, events: Int16(POLLIN), revents: 0)
                 let milliseconds = Int32(clamping: Int64(interval.seconds * 1000))
-                if poll(&descriptor, 1, milliseconds) != 0, wake.reason != nil { return }
+                // Looked at whatever woke us: a wish to stop must never depend on the descriptor alone.
+                _ = poll(&descriptor, 1, milliseconds)
+                if wake.reason != nil { return }
                 action()
             }
         }
