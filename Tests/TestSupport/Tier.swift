@@ -27,12 +27,6 @@ public enum Tier: String, Sendable {
     /// Said where the tier is skipped.
     public var comment: Comment { "the \(rawValue) tier needs \(tools.joined(separator: ", ")): run scripts/test" }
 
-    /// Whether suites run that have not been seen to pass in CI yet: wanted by hand with `NODE_RECOVERY_TRIAL=1`.
-    public static var isTrialWanted: Bool { getenv("NODE_RECOVERY_TRIAL") != nil }
-
-    /// Said where such a suite is skipped.
-    public static let trialComment: Comment = "on trial: run it with NODE_RECOVERY_TRIAL=1"
-
     private var tools: [String] {
         switch self {
         case .live:

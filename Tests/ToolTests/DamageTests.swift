@@ -2,7 +2,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-@Suite("Damage to a recovery point", .enabled(if: Tier.isTrialWanted, Tier.trialComment)) struct DamageTests {
+@Suite("Damage to a recovery point", .enabled(if: Tier.live.isWanted, Tier.live.comment)) struct DamageTests {
     /// One way to damage a file: shell lines that get its name as `$f`.
     private static let ways = [
         ("a bit at the start is flipped", "flip 0"), ("a bit in the middle is flipped", "flip $((size / 2))"),

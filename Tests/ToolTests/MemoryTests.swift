@@ -2,7 +2,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-@Suite("Memory", .enabled(if: Tier.isTrialWanted, Tier.trialComment)) struct MemoryTests {
+@Suite("Memory", .enabled(if: Tier.live.isWanted, Tier.live.comment)) struct MemoryTests {
     @Test(
         "does not grow with the node: 20 000 files and an etcd of 100 MB take less than 100 MiB, to back up and to verify"
     )
