@@ -125,16 +125,21 @@ public final class Directory: Sendable {
         }
     }
 
-    /// Runs `body`, which adds or removes names in this directory, and gives the directory its modification time back.
+    /// Runs `body`, which adds or removes names in this directory, and gives the directory its modification time back,
+    /// also when `body` fails.
     public func keepingTime<Value>(_ body: () throws(FilesError) -> Value) throws(FilesError) -> Value {
         let before = try FileStat(of: descriptor, path: path.operatorText).modified
-        let value = try body()
+        let result: Result<Value, FilesError>
+        do throws(FilesError) { result = .success(try body()) } catch { result = .failure(error) }
         let times = [
             // UTIME_OMIT, a macro that Swift does not see: the access time stays
             timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2),
             timespec(tv_sec: Int(before.seconds), tv_nsec: Int(before.nanoseconds)),
         ]
-        guard futimens(raw, times) == 0 else { throw .last("set the time of", path.operatorText) }
+        let failure: FilesError? =
+            futimens(raw, times) == 0 ? nil : .last("set the time of", path.operatorText)
+        let value = try result.get()
+        if let failure { throw failure }
         return value
     }
 

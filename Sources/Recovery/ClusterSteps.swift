@@ -15,7 +15,7 @@ enum ClusterSteps {
     @Sendable static func restoreEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
         guard let entry = context.point.manifest.component("etcd") else {
             guard let earlier = context.point.manifest.failedState?.recovery, context.point.profile != .plain,
-                try context.etcdPlacement().takeBack(keptBy: earlier)
+                try context.etcdPlacementForTheWayBack().takeBack(keptBy: earlier)
             else { return .skipped(context.point.manifest.reasonForLack(of: "etcd")) }
             return .done("the member that was kept before the recovery is in place again")
         }

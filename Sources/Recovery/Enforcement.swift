@@ -54,16 +54,7 @@ enum Enforcement {
     }
 
     private static func remember(_ mode: String, in context: RecoveryContext) throws {
-        let last = context.journal.records.last
-        try context.journal.append(
-            StepJournal.Record(
-                step: last?.step ?? "verify",
-                event: .started,
-                at: context.node.now().iso8601,
-                boot: try context.bootID(),
-                values: [valueName: mode]
-            )
-        )
+        try context.note([valueName: mode], of: context.journal.records.last?.step ?? "verify")
     }
 
     private static func write(_ text: String, in root: RootDirectory) throws(FilesError) {

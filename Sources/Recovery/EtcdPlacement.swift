@@ -13,7 +13,8 @@ import SystemPackage
 /// member                            what etcd runs on
 /// .node-recovery-ID                 the restored data directory, whole and on the disk; its `member` is renamed out
 /// .node-recovery-ID.building        the same, while it is made
-/// member.before-ID                  the failed one, kept
+/// .node-recovery-ID.made            an empty directory: the data directory itself was made for the recovery
+/// member.before-ID                  the failed one, kept; empty when there was none
 /// ```
 /// etcd does not look at names that it does not know; a data directory that is a mount point keeps its place.
 struct EtcdPlacement {
@@ -29,6 +30,7 @@ struct EtcdPlacement {
     private static let member: FilePath.Component = "member"
     private var stagedName: FilePath.Component { FilePath.Component(".node-recovery-\(identity)")! }  // no slash
     private var buildingName: FilePath.Component { FilePath.Component(".node-recovery-\(identity).building")! }
+    private var madeName: FilePath.Component { FilePath.Component(".node-recovery-\(identity).made")! }
     private var keptName: FilePath.Component { Self.keptName(identity) }
 
     private static func keptName(_ recovery: String) -> FilePath.Component {
@@ -37,6 +39,15 @@ struct EtcdPlacement {
 
     /// Where a data directory is made before ``stage()``.
     var building: FilePath { directory.appending(buildingName) }
+
+    /// Runs `body`, which stages, in a data directory that is there, and gives the directory its time back: staging
+    /// is part of the proof, which leaves no trace.
+    func keepingTime<Value>(_ body: () throws -> Value) throws -> Value {
+        let place = try open(making: true)
+        var result: Result<Value, any Error>?
+        try place.keepingTime { () throws(FilesError) in result = Result { try body() } }
+        return try result!.get()  // set by the line before
+    }
 
     /// Makes room for ``building``: the data directory is there, and nothing of an earlier try is.
     func clear() throws(FilesError) {
@@ -85,26 +96,40 @@ struct EtcdPlacement {
                 try place.removeTree(Self.member)
             }
             try place.sync()
+        } else if try place.stat(keptName) == nil {
+            // So that a second run knows that this one is over, and the way back that there was none.
+            try place.makeDirectory(keptName, mode: 0o700)
+            try place.sync()
         }
         let staged = try place.directory(stagedName)
         try staged.rename(Self.member, to: Self.member, in: place, rule: .refuse)
         try place.sync()
         try place.removeTree(stagedName)
+        try place.removeTree(madeName)
     }
 
     /// Lets the one that an earlier recovery has kept be in place again; the present one is kept in its stead.
     /// - Returns: whether there was one.
     func takeBack(keptBy recovery: String) throws -> Bool {
-        let place = try open(making: true)
+        guard let place = try openIfThere() else { return false }
         let earlier = Self.keptName(recovery)
-        guard try place.stat(earlier) != nil else {
-            return try place.stat(Self.member) != nil ? try place.stat(keptName) != nil : false
-        }
+        guard try place.stat(earlier) != nil else { return try place.stat(keptName) != nil }
         if try place.stat(Self.member) != nil {
             try refuseWhileInUse(place)
-            try place.rename(Self.member, to: keptName, rule: .refuse)
+            if try place.stat(keptName) == nil {
+                try place.rename(Self.member, to: keptName, rule: .refuse)
+            } else {
+                // Something has made a new one between two tries: the first one is to be kept.
+                try place.removeTree(Self.member)
+            }
+            try place.sync()
         }
-        try place.rename(earlier, to: Self.member, rule: .refuse)
+        if try place.directory(earlier).names().isEmpty {
+            // An empty one says that there was none.
+            try place.removeDirectory(earlier)
+        } else {
+            try place.rename(earlier, to: Self.member, rule: .refuse)
+        }
         try place.sync()
         return true
     }
@@ -114,16 +139,24 @@ struct EtcdPlacement {
         guard let place = try openIfThere() else { return }
         try place.removeTree(stagedName)
         try place.removeTree(buildingName)
+        try place.removeTree(madeName)
         for name in try place.names() where name.string.hasPrefix("member.before-") && name != keptName {
             try place.removeTree(name)
         }
     }
 
-    /// Removes what was staged and not used.
+    /// Removes what was staged and not used, and leaves no trace of it.
     func removeStaged() throws(FilesError) {
         guard let place = try openIfThere() else { return }
-        try place.removeTree(stagedName)
-        try place.removeTree(buildingName)
+        let wasMade = try place.stat(madeName) != nil
+        try place.keepingTime { () throws(FilesError) in
+            try place.removeTree(stagedName)
+            try place.removeTree(buildingName)
+            try place.removeTree(madeName)
+        }
+        guard wasMade, let name = directory.lastComponent, try place.names().isEmpty else { return }
+        let parent = try Directory(path: directory.removingLastComponent())
+        try parent.keepingTime { () throws(FilesError) in try parent.removeDirectory(name) }
     }
 
     /// bbolt holds `flock(2)` on the database as long as it has it open.
@@ -152,8 +185,10 @@ struct EtcdPlacement {
             throw FilesError(operation: "open", path: directory.string, errno: .noSuchFileOrDirectory)
         }
         let parent = try Directory(path: directory.removingLastComponent())
-        try parent.makeDirectory(name, mode: 0o700)
+        try parent.keepingTime { () throws(FilesError) in try parent.makeDirectory(name, mode: 0o700) }
         try parent.sync()
-        return try Directory(path: directory)
+        let place = try Directory(path: directory)
+        try place.makeDirectory(madeName, mode: 0o700)
+        return place
     }
 }

@@ -21,6 +21,23 @@ extension RecoveryContext {
         EtcdPlacement(try etcdMember(), in: root, recovery: identity)
     }
 
+    /// The same, for the way back to a failed state, whose static pods can be missing or of no use: then those that
+    /// are on the node tell, else it is the usual place.
+    func etcdPlacementForTheWayBack() throws -> EtcdPlacement {
+        var member = EtcdMember(name: "", peerURLs: [], dataDirectory: WellKnownPaths.etcdData)
+        do {
+            member = try etcdMember()
+        } catch {
+            node.log.debug("the failed state does not tell where etcd's data lies: \(error)")
+            do {
+                member = try EtcdMember.read(from: root, profile: point.profile, nodeName: point.manifest.node.name)
+            } catch {
+                node.log.debug("the node does not either: \(error)")
+            }
+        }
+        return EtcdPlacement(member, in: root, recovery: identity)
+    }
+
     /// Restores the snapshot beside etcd's data, whole and on the disk, and changes nothing of that.
     func stageEtcd(_ component: ComponentEntry) throws -> StepOutcome {
         guard let stored = component.file(.snapshot) else {
@@ -28,6 +45,15 @@ extension RecoveryContext {
         }
         let member = try etcdMember()
         let placement = EtcdPlacement(member, in: root, recovery: identity)
+        return try placement.keepingTime { try stage(stored, component, member, placement) }
+    }
+
+    private func stage(
+        _ stored: StoredFile,
+        _ component: ComponentEntry,
+        _ member: EtcdMember,
+        _ placement: EtcdPlacement
+    ) throws -> StepOutcome {
         let snapshot = point.path(of: stored)
         meter.begin("etcd", activity: "restoring", totalBytes: component.sourceBytes)
         try placement.clear()

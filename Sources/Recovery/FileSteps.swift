@@ -58,12 +58,12 @@ enum FileSteps {
         guard let units = context.node.units else { return .skipped(noUnits) }
         guard try units.state(of: kubelet).exists else { return .skipped("there is no \(kubelet)") }
         var marks = try context.marks()
+        // Written down before they are made: a run that is cut right after must not forget them.
+        let missing = try marks.missing()
+        if !missing.isEmpty { try context.note(["marks.made": missing.joined(separator: ",")], of: "hold-kubelet") }
         try marks.hold()
         try units.reload()
-        return .done(
-            "it does not start until the recovery is done",
-            values: ["marks.made": marks.made.joined(separator: ",")]
-        )
+        return .done("it does not start until the recovery is done")
     }
 
     @Sendable static func stopKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
@@ -136,13 +136,32 @@ extension StepJournal {
 
 extension RecoveryContext {
     /// Whether a restore of files has, or may have, changed any: one that was cut and begun again counts.
+    var hasChangedFiles: Bool { journal.hasChangedFiles }
+}
+
+extension StepJournal {
+    /// The same, also by what was forgotten.
     var hasChangedFiles: Bool {
-        ["usr-local", "etc", "machine-config"].contains { component in
-            journal.attempts(at: "restore-\(component)") > 1
-                || (journal.value("changes.\(component)").map { $0 != "0" } ?? false)
+        header.carried?["files.changed"] != nil || ["usr-local", "etc", "machine-config"].contains { component in
+            attempts(at: "restore-\(component)") > 1
+                || (value("changes.\(component)").map { $0 != "0" } ?? false)
         }
     }
 
+    /// What must not be forgotten with the steps: what was put on the node, and what a reboot has not made good yet.
+    var lasting: [String: String] {
+        var values = header.carried ?? [:]
+        let made = records.compactMap { $0.values?["marks.made"] } + [values["marks.made"] ?? ""]
+        values["marks.made"] = made.filter { !$0.isEmpty }.joined(separator: ",")
+        values["selinux"] = value("selinux")
+        let restores = ["usr-local", "etc", "machine-config"].map { "restore-\($0)" }
+        let mayHaveChanged = hasChangedFiles || restores.contains { last(of: $0)?.event == .started }
+        values["files.changed"] = mayHaveChanged && !isOver("reboot") ? "true" : nil
+        return values
+    }
+}
+
+extension RecoveryContext {
     /// How the recovery goes on after the reboot, as a command line.
     private var resumeCommand: String {
         // The copy beside the points is there whatever deployment boots; without one there is only ourselves.

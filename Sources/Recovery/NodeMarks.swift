@@ -1,5 +1,6 @@
 import Files
 import NodeInterface
+import RecoveryPoints
 import SystemPackage
 
 /// Files that a recovery puts on the node for the time that it is under way; every one has a row in
@@ -34,6 +35,17 @@ struct NodeMarks {
     mutating func hold() throws(FilesError) {
         try write(Self.holdText, to: "zz-node-recovery-hold.conf", in: Self.kubeletDropIns)
         try write(Self.motdText, to: "node-recovery", in: Self.motd)
+    }
+
+    /// Directories that ``hold()`` and ``installResumeUnit(_:)`` would have to make, relative to ``etc``.
+    func missing() throws(FilesError) -> [String] {
+        var missing: [String] = []
+        for path in [Self.kubeletDropIns, Self.wants, Self.motd] {
+            for depth in path.indices {
+                if try open(path[...depth]) == nil { missing.append(Self.text(path[...depth])) }
+            }
+        }
+        return missing
     }
 
     /// Lets the kubelet start again.
@@ -73,11 +85,12 @@ struct NodeMarks {
     }
 
     /// Removes all but the hold, and the directories that were made for the marks.
-    func removeTheRest() throws(FilesError) {
+    /// - Parameter wanted: Those that the recovery point has: they stay.
+    func removeTheRest(keeping wanted: Set<String> = []) throws(FilesError) {
         try remove("upgrade-recovery-resume.service", in: Self.wants)
         try remove("upgrade-recovery-resume.service", in: Self.units)
         try remove("node-recovery", in: Self.motd)
-        for path in [Self.kubeletDropIns, Self.wants, Self.motd] where made.contains(Self.text(path)) {
+        for path in [Self.kubeletDropIns, Self.wants, Self.motd] where made.contains(Self.text(path)) && !wanted.contains(Self.text(path)) {
             guard let name = path.last, let parent = try open(path.dropLast()), try parent.stat(name) != nil,
                 try parent.directory(name).names().isEmpty
             else { continue }
@@ -141,12 +154,20 @@ struct NodeMarks {
 }
 
 extension RecoveryContext {
+    /// Those of the directories that were made for marks which the recovery point has itself.
+    func wantedMarkDirectories(_ made: [String]) throws -> Set<String> {
+        guard !made.isEmpty, let index = point.manifest.component("etc")?.file(.index) else { return [] }
+        let paths = made.compactMap { TreePath(validating: Array("etc/\($0)".utf8)) }
+        let present = try PointFiles.present(paths, index: point.path(of: index), node: node)
+        return Set(present.map { String("\($0)".dropFirst("etc/".count)) })
+    }
+
     /// The marks in the node's own `/etc`.
     func marks() throws(FilesError) -> NodeMarks {
         let made = journal.records.compactMap { $0.values?["marks.made"] }
         return NodeMarks(
             etc: try Directory(path: root.fullPath(of: "/etc")),
-            made: made.flatMap { $0.split(separator: ",").map { String($0) } }
+            made: (made + [journal.header.carried?["marks.made"] ?? ""]).flatMap { $0.split(separator: ",").map { String($0) } }
         )
     }
 }

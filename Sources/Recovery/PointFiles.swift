@@ -63,12 +63,20 @@ struct PointFiles {
         return nil
     }
 
+    /// The recovery whose files are there, when there is just one: for a journal that cannot tell any more.
+    static func recovery(in store: RecoveryStore) throws(FilesError) -> String? {
+        let names = try Directory(path: store.path).names().map(\.string).filter { $0.hasPrefix("recovery.") }
+        guard names.count == 1, let name = names.first else { return nil }
+        let identity = name.dropFirst("recovery.".count)
+        return identity.count == 16 && identity.allSatisfy(\.isHexDigit) ? String(identity) : nil
+    }
+
     private static func directoryName(_ recovery: String) -> FilePath.Component {
         FilePath.Component("recovery.\(recovery)")!  // hexadecimal digits are a component
     }
 
     /// Those of the paths that the index has.
-    private static func present(_ paths: [TreePath], index: FilePath, node: Node) throws -> [TreePath] {
+    static func present(_ paths: [TreePath], index: FilePath, node: Node) throws -> [TreePath] {
         guard !paths.isEmpty else { return [] }
         let frames = try FrameReader(path: index, jobs: 1, cancellation: node.cancellation)
         let lines = ArchiveIndexReader(from: frames)

@@ -64,23 +64,35 @@ public struct Recovery {
         do {
             let (store, lock) = try open()
             var request = request
+            var forgotten: StepJournal?
             var identity = Self.newIdentity()
+            var carried: [String: String]?
             do throws(RecoveryError) {
-                if let journal = try StepJournal.open(in: store.path) {
+                forgotten = try StepJournal.open(in: store.path)
+                if let journal = forgotten {
                     let over = RecoverySequence.steps.filter { journal.isOver($0.name) }.map(\.name)
                     node.log.notice(
                         "Forgot the steps \(over.isEmpty ? "of an empty journal" : over.joined(separator: ", "))"
                     )
                     if request.generation == nil { request.generation = journal.header.generation }
                     request.keptPaths += journal.header.keptPaths.compactMap { .init(text: $0) }
+                    request.skippedChecks.formUnion(journal.header.skippedChecks)
+                    request.undoes = request.undoes || journal.header.undoes
+                    request.keepsFailedState = request.keepsFailedState && journal.header.keepsFailedState
+                    request.rebootsByItself = request.rebootsByItself || journal.header.rebootsByItself
                     identity = journal.header.recovery
+                    if journal.hasChangedTheNode { carried = journal.lasting }
                 }
             } catch {
                 guard case .journalDamaged(let path) = error else { throw error }
                 node.log.warning("the step journal '\(path)' is damaged; nothing of it counts, continuing")
+                // Nobody can tell how far it was: whatever it can have done counts as done.
+                identity = try PointFiles.recovery(in: store) ?? identity
+                carried = ["files.changed": "true"]
             }
-            try StepJournal.remove(in: store.path)
-            return try await Recovery(request, on: node, meter: meter).begin(in: store, lock, recovery: identity)
+            if let forgotten, carried == nil { try await forget(forgotten, store) }
+            return try await Recovery(request, on: node, meter: meter)
+                .begin(in: store, lock, recovery: identity, carried: carried)
         } catch {
             throw .wrapping(error)
         }
@@ -88,7 +100,12 @@ public struct Recovery {
 
     // MARK: - Steps of the above
 
-    private func begin(in store: RecoveryStore, _ lock: FileLock, recovery: String) async throws -> RecoveryEnding {
+    private func begin(
+        in store: RecoveryStore,
+        _ lock: FileLock,
+        recovery: String,
+        carried: [String: String]? = nil
+    ) async throws -> RecoveryEnding {
         let point = try Self.point(of: request, in: store)
         let header = StepJournal.Header(
             recovery: recovery,
@@ -100,7 +117,8 @@ public struct Recovery {
             skippedChecks: request.skippedChecks.sorted { $0.rawValue < $1.rawValue },
             keptPaths: request.keptPaths.map(\.description),
             keepsFailedState: request.keepsFailedState,
-            rebootsByItself: request.rebootsByItself
+            rebootsByItself: request.rebootsByItself,
+            carried: carried
         )
         let journal = try StepJournal.begin(header, in: store.path)
         node.log.notice(

@@ -60,6 +60,19 @@ final class RecoveryContext {
         return text.split(separator: "\n").first.map { String($0) }
     }
 
+    /// Writes down, while a step runs, what later runs and steps need to know.
+    func note(_ values: [String: String], of step: String) throws {
+        try journal.append(
+            StepJournal.Record(
+                step: step,
+                event: .started,
+                at: node.now().iso8601,
+                boot: try bootID(),
+                values: values
+            )
+        )
+    }
+
     /// The static pods of the recovery point as files of their own, made once.
     func pointFiles() throws -> PointFiles {
         if let known = unpacked { return known }

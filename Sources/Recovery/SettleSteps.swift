@@ -66,7 +66,7 @@ enum SettleSteps {
     @Sendable static func tidy(_ context: RecoveryContext) async throws -> StepOutcome {
         let marks = try context.marks()
         try marks.release()
-        try marks.removeTheRest()
+        try marks.removeTheRest(keeping: try context.wantedMarkDirectories(marks.made))
         try context.node.units?.reload()
         if context.point.profile != .plain, context.point.manifest.component("etcd") != nil {
             try context.etcdPlacement().tidy()

@@ -31,9 +31,11 @@ final class StepJournal {
         var keptPaths: [String]
         var keepsFailedState: Bool
         var rebootsByItself: Bool
+        /// What still counts of a journal that was forgotten: values by name, as in records; absent when none was.
+        var carried: [String: String]?
 
         enum CodingKeys: String, CodingKey {
-            case recovery, generation, undoes
+            case recovery, generation, undoes, carried
             case formatVersion = "format_version"
             case manifestSHA256 = "manifest_sha256"
             case begunAt = "begun_at"
@@ -168,11 +170,12 @@ final class StepJournal {
         for record in records.reversed() {
             if let value = record.values?[name] { return value }
         }
-        return nil
+        return header.carried?[name]
     }
 
-    /// Whether a step behind the phase `prove` was ever begun.
+    /// Whether a step behind the phase `prove` was ever begun, in this journal or in one that was forgotten for it.
     var hasChangedTheNode: Bool {
+        if header.carried != nil { return true }
         let proving = Set(RecoverySequence.steps.filter { $0.phase == .prove }.map(\.name))
         return records.contains { !proving.contains($0.step) }
     }

@@ -20,11 +20,12 @@ enum TreeRestore {
         guard let entry = point.manifest.component(component), let archive = entry.file(.archive),
             let index = entry.file(.index)
         else { return nil }
+        let hasStaticPods = point.manifest.component("static-pods") != nil
         let request = TreeRestorer.Request(
             root: root,
             archive: point.path(of: archive),
             index: point.path(of: index),
-            exclusions: RestoreExclusions.patterns(for: component, entry: entry, kept: keptPaths),
+            exclusions: RestoreExclusions.patterns(for: component, entry: entry, kept: keptPaths, hasStaticPods: hasStaticPods),
             leaveOut: [try RootDirectory(path: store.path).stat(".").identity],
             jobs: jobs,
             within: TreeComponents.rows.first { $0.name == component }?.within ?? []
@@ -42,10 +43,12 @@ enum TreeRestore {
 
 /// What a restore leaves alone, in one place.
 enum RestoreExclusions {
+    /// Where static pods lie: restored with the component of that name, as one set, when the point has it.
+    static let manifests: PathPattern = "etc/kubernetes/manifests"
+
     /// Paths below the trees of a component that a restore neither writes nor removes.
     static let rows: [(component: String, pattern: PathPattern, reason: String)] = [
         ("etc", "etc/.updated", "systemd's own time stamp"),
-        ("etc", "etc/kubernetes/manifests", "restored with the static pods, as one set"),
         ("etc", "etc/systemd/system/kubelet.service.d/zz-node-recovery-hold.conf", "holds the kubelet meanwhile"),
         ("etc", "etc/systemd/system/upgrade-recovery-resume.service", "goes on after the reboot"),
         ("etc", "etc/systemd/system/multi-user.target.wants/upgrade-recovery-resume.service", "the same"),
@@ -55,8 +58,14 @@ enum RestoreExclusions {
     /// All patterns for a component of one recovery point.
     ///
     /// What the backup left out on purpose, or could not read, is not in the point: it stays as it is on the node.
-    static func patterns(for component: String, entry: ComponentEntry, kept: [String]) -> [PathPattern] {
+    static func patterns(
+        for component: String,
+        entry: ComponentEntry,
+        kept: [String],
+        hasStaticPods: Bool
+    ) -> [PathPattern] {
         var patterns = rows.filter { $0.component == component }.map(\.pattern)
+        if component == "etc", hasStaticPods { patterns.append(manifests) }
         patterns += kept.compactMap { PathPattern(text: $0) }
         let gone: Set<String> = ["missing", "vanished"]
         for note in entry.leftOut where !gone.contains(note.reason) {

@@ -24,7 +24,7 @@ import Testing
         let patterns = RestoreExclusions.rows.map { "\($0.component) \($0.pattern)" }
         #expect(
             patterns == [
-                "etc etc/.updated", "etc etc/kubernetes/manifests",
+                "etc etc/.updated",
                 "etc etc/systemd/system/kubelet.service.d/zz-node-recovery-hold.conf",
                 "etc etc/systemd/system/upgrade-recovery-resume.service",
                 "etc etc/systemd/system/multi-user.target.wants/upgrade-recovery-resume.service",

@@ -196,3 +196,156 @@ public final class LogRecorder: Sendable {
         }
     }
 }
+
+/// What the scripted services of a node were asked to do, in order, and what may go wrong there.
+public final class CallRecorder: Sendable {
+    private let state = Mutex<(calls: [String], fault: (@Sendable (String) throws -> Void)?)>(([], nil))
+
+    /// No call yet.
+    public init() {}
+
+    /// The calls so far: `stop kubelet.service`.
+    public var calls: [String] { state.withLock { $0.calls } }
+
+    /// Forgets the calls so far.
+    public func forget() { state.withLock { $0.calls = [] } }
+
+    /// Has every call go through `fault` first, which may throw.
+    public func inject(_ fault: (@Sendable (String) throws -> Void)?) { state.withLock { $0.fault = fault } }
+
+    /// Records a call.
+    public func record(_ call: String) throws {
+        let fault = state.withLock { state in
+            state.calls.append(call)
+            return state.fault
+        }
+        try fault?(call)
+    }
+}
+
+/// The service manager as a test wants it: units start and stop as they are told to.
+public final class ScriptedUnits: UnitInterface {
+    /// Every call that changes something.
+    public let recorder: CallRecorder
+    private let active: Mutex<[String: Bool]>
+
+    /// A service manager with these units, which run.
+    public init(_ units: [String] = ["kubelet.service", "crio.service"], recorder: CallRecorder = CallRecorder()) {
+        self.recorder = recorder
+        active = Mutex(Dictionary(uniqueKeysWithValues: units.map { ($0, true) }))
+    }
+
+    /// Whether a unit runs.
+    public func isActive(_ unit: String) -> Bool { active.withLock { $0[unit] ?? false } }
+
+    /// Gives whether the unit is there and runs.
+    public func state(of unit: String) throws -> UnitState {
+        guard let isActive = active.withLock({ $0[unit] }) else {
+            return UnitState(load: "not-found", active: "inactive", sub: "dead")
+        }
+        return UnitState(load: "loaded", active: isActive ? "active" : "inactive", sub: isActive ? "running" : "dead")
+    }
+
+    /// Stops a unit.
+    public func stop(_ unit: String, limit: Duration) throws {
+        try recorder.record("stop \(unit)")
+        active.withLock { if $0[unit] != nil { $0[unit] = false } }
+    }
+
+    /// Starts a unit.
+    public func start(_ unit: String, limit: Duration) throws {
+        try recorder.record("start \(unit)")
+        guard active.withLock({ $0[unit] != nil }) else { throw Unscripted(call: "start of the missing unit \(unit)") }
+        active.withLock { $0[unit] = true }
+    }
+
+    /// Notes it.
+    public func reload() throws { try recorder.record("reload units") }
+
+    /// Notes it.
+    public func reboot() throws { try recorder.record("reboot") }
+}
+
+/// Pods as a test wants them.
+public final class ScriptedPods: PodInterface {
+    private let recorder: CallRecorder
+    private let present: Mutex<[PodSandbox]>
+
+    /// A runtime with these pods.
+    public init(_ pods: [PodSandbox], recorder: CallRecorder) {
+        self.recorder = recorder
+        present = Mutex(pods)
+    }
+
+    /// Gives what is left.
+    public func pods() throws -> [PodSandbox]? { present.withLock { $0 } }
+
+    /// Gives none.
+    public func podContainers() throws -> [PodContainer] { [] }
+
+    /// Notes it.
+    public func stopPod(_ id: String, limit: Duration) throws { try recorder.record("stop pod \(id)") }
+
+    /// Removes the pod.
+    public func removePod(_ id: String, limit: Duration) throws {
+        try recorder.record("remove pod \(id)")
+        present.withLock { $0.removeAll { $0.id == id } }
+    }
+}
+
+/// An API server as a test wants it.
+public final class ScriptedCluster: ClusterInterface {
+    /// What it says.
+    public struct Script: Sendable {
+        /// Checks that fail.
+        public var failingChecks: @Sendable () throws -> [String] = { [] }
+        /// What it says of a node.
+        public var readiness: @Sendable (String) throws -> NodeReadiness? = { _ in nil }
+        /// Its operators.
+        public var operators: @Sendable () throws -> [ClusterOperatorState] = { [] }
+        /// Certificate requests that are not decided.
+        public var requests: [PendingCertificateRequest] = []
+
+        /// A server that knows nothing.
+        public init() {}
+    }
+
+    private let recorder: CallRecorder
+    private let script: Mutex<Script>
+
+    /// A server that follows a script.
+    public init(_ script: Script, recorder: CallRecorder) {
+        self.recorder = recorder
+        self.script = Mutex(script)
+    }
+
+    /// Changes what it says.
+    public func change(_ body: (inout sending Script) -> Void) { script.withLock { body(&$0) } }
+
+    /// Gives what the script says.
+    public func failingChecks() throws -> [String] { try script.withLock { $0.failingChecks }() }
+
+    /// Gives what the script says.
+    public func readiness(ofNode name: String) throws -> NodeReadiness? {
+        try script.withLock { $0.readiness }(name)
+    }
+
+    /// Gives what the script says.
+    public func operators() throws -> [ClusterOperatorState] { try script.withLock { $0.operators }() }
+
+    /// Notes it.
+    public func redeploy(_ operand: String, reason: String) throws {
+        try recorder.record("redeploy \(operand) \(reason)")
+    }
+
+    /// Gives what is not decided.
+    public func pendingCertificateRequests(ofNode name: String) throws -> [PendingCertificateRequest] {
+        script.withLock { $0.requests }
+    }
+
+    /// Takes the request off the list.
+    public func approve(_ request: PendingCertificateRequest) throws {
+        try recorder.record("approve \(request.name)")
+        script.withLock { $0.requests.removeAll { $0 == request } }
+    }
+}
