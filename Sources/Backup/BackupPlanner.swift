@@ -50,7 +50,7 @@ struct BackupPlanner {
         switch component.source {
         case .staticPods: subtrees = try StaticPods.subtrees(in: root)
         case .tree(let path, let except):
-            subtrees = [FilePath(path)]
+            subtrees = try top(of: path)
             exclusions = except
         case .machineConfig: subtrees = try machineConfigPaths() ?? []
         case .etcdSnapshot, .deployment, .images: return nil
@@ -74,7 +74,7 @@ struct BackupPlanner {
             case .tree(let path, let exclusions):
                 try treeEntry(
                     component,
-                    try root.exists(FilePath(path)) ? [FilePath(path)] : [],
+                    try top(of: path),
                     except: exclusions,
                     none: "'/\(path)' is not there"
                 )
@@ -145,6 +145,13 @@ struct BackupPlanner {
         )
     }
 
+    /// Where a component's tree really is; nothing when it is not there.
+    ///
+    /// Systems with a read-only `/usr` have `/usr/local` as a link to a directory in `/var`.
+    private func top(of path: String) throws -> [FilePath] {
+        try root.exists(FilePath(path)) ? [FilePath(root.resolve(FilePath(path)))] : []
+    }
+
     /// The identity of the directory that holds the recovery points, which is never inside its own backup.
     private func storeIdentity() throws -> Set<FileIdentity> {
         let store = try RootDirectory(path: request.directory)
@@ -197,7 +204,8 @@ struct BackupPlanner {
             try root.readFile(path, limitBytes: 64 << 20),
             file: root.fullPath(of: path).string
         )
-        return config.paths(outside: BackupPlan.wholeTrees).map { FilePath($0) }
+        let trees = try BackupPlan.wholeTrees.flatMap { try [$0] + top(of: $0).map(\.string) }
+        return config.paths(outside: trees).map { FilePath($0) }
     }
 
     private func machineConfigEntry(_ component: Component) throws -> ResolvedPlan.Entry {

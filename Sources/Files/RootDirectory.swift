@@ -77,6 +77,23 @@ public final class RootDirectory: Sendable {
     }
 
     /// Opens a directory for looking up names in it, which needs no permission to list them.
+    /// Where a path below the root really is, every link on the way and at its end followed inside the root.
+    ///
+    /// On RHCOS `/usr/local` leads to `/var/usrlocal`.
+    /// - Returns: relative to the root.
+    /// - Throws: `ENOENT` when it is not there.
+    public func resolve(_ path: FilePath) throws(FilesError) -> TreePath {
+        let file = try open(path, CLinux_O_PATH, "look for")
+        let text = fullPath(of: path).operatorText
+        let top = try linkTarget(at: AT_FDCWD, "/proc/self/fd/\(directory.descriptor.rawValue)", path: text)
+        let place = try linkTarget(at: AT_FDCWD, "/proc/self/fd/\(file.descriptor.rawValue)", path: text)
+        let prefix = top == [UInt8(ascii: "/")] ? [] : top
+        guard place.starts(with: prefix), let resolved = TreePath(validating: place.dropFirst(prefix.count)) else {
+            throw FilesError(operation: "look for", path: text, errno: .noSuchFileOrDirectory)
+        }
+        return resolved
+    }
+
     func openDirectory(_ path: TreePath) throws(FilesError) -> OwnedDescriptor {
         try open(FilePath(path), CLinux_O_PATH | O_DIRECTORY, "open")
     }

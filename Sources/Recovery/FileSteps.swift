@@ -142,10 +142,11 @@ extension RecoveryContext {
 extension StepJournal {
     /// The same, also by what was forgotten.
     var hasChangedFiles: Bool {
-        header.carried?["files.changed"] != nil || ["usr-local", "etc", "machine-config"].contains { component in
-            attempts(at: "restore-\(component)") > 1
-                || (value("changes.\(component)").map { $0 != "0" } ?? false)
-        }
+        header.carried?["files.changed"] != nil
+            || ["usr-local", "etc", "machine-config"].contains { component in
+                attempts(at: "restore-\(component)") > 1
+                    || (value("changes.\(component)").map { $0 != "0" } ?? false)
+            }
     }
 
     /// What must not be forgotten with the steps: what was put on the node, and what a reboot has not made good yet.

@@ -90,7 +90,8 @@ struct NodeMarks {
         try remove("upgrade-recovery-resume.service", in: Self.wants)
         try remove("upgrade-recovery-resume.service", in: Self.units)
         try remove("node-recovery", in: Self.motd)
-        for path in [Self.kubeletDropIns, Self.wants, Self.motd] where made.contains(Self.text(path)) && !wanted.contains(Self.text(path)) {
+        for path in [Self.kubeletDropIns, Self.wants, Self.motd]
+        where made.contains(Self.text(path)) && !wanted.contains(Self.text(path)) {
             guard let name = path.last, let parent = try open(path.dropLast()), try parent.stat(name) != nil,
                 try parent.directory(name).names().isEmpty
             else { continue }
@@ -167,7 +168,9 @@ extension RecoveryContext {
         let made = journal.records.compactMap { $0.values?["marks.made"] }
         return NodeMarks(
             etc: try Directory(path: root.fullPath(of: "/etc")),
-            made: (made + [journal.header.carried?["marks.made"] ?? ""]).flatMap { $0.split(separator: ",").map { String($0) } }
+            made: (made + [journal.header.carried?["marks.made"] ?? ""]).flatMap {
+                $0.split(separator: ",").map { String($0) }
+            }
         )
     }
 }

@@ -234,6 +234,15 @@ enum TreeComponents {
     ]
 
     static var names: [String] { rows.map(\.name) }
+
+    /// What the archive of a component may be about: its places, and where they really are when links lead elsewhere,
+    /// as `/usr/local` does where `/usr` is read-only.
+    static func within(_ component: String, in root: RootDirectory) throws -> [TreePath] {
+        let places = rows.first { $0.name == component }?.within ?? []
+        return try places.flatMap { place in
+            try place.isRoot || !root.exists(FilePath(place)) ? [place] : [place, root.resolve(FilePath(place))]
+        }
+    }
 }
 
 extension RecoveryPoint {

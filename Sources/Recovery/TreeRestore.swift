@@ -25,10 +25,15 @@ enum TreeRestore {
             root: root,
             archive: point.path(of: archive),
             index: point.path(of: index),
-            exclusions: RestoreExclusions.patterns(for: component, entry: entry, kept: keptPaths, hasStaticPods: hasStaticPods),
+            exclusions: RestoreExclusions.patterns(
+                for: component,
+                entry: entry,
+                kept: keptPaths,
+                hasStaticPods: hasStaticPods
+            ),
             leaveOut: [try RootDirectory(path: store.path).stat(".").identity],
             jobs: jobs,
-            within: TreeComponents.rows.first { $0.name == component }?.within ?? []
+            within: try TreeComponents.within(component, in: root)
         )
         return TreeRestorer(request, cancellation: node.cancellation)
     }

@@ -38,7 +38,10 @@ import Testing
         #expect(context.journal.records.isEmpty)
     }
 
-    @Test("is suspended for one more try when it refuses, and enforcing again after it", arguments: [Errno.permissionDenied, .notPermitted])
+    @Test(
+        "is suspended for one more try when it refuses, and enforcing again after it",
+        arguments: [Errno.permissionDenied, .notPermitted]
+    )
     func suspended(errno: Errno) async throws {
         let node = try await enforcing()
         let context = try node.context()
@@ -73,16 +76,23 @@ import Testing
         let node = try await enforcing()
         try Shell.output("printf 0 > '\(node.root)/sys/fs/selinux/enforce'")
         let context = try node.context()
-        #expect(throws: FilesError.self) { try Enforcement.keeping(in: context) { throw Self.refusal(.permissionDenied) } }
+        #expect(throws: FilesError.self) {
+            try Enforcement.keeping(in: context) { throw Self.refusal(.permissionDenied) }
+        }
         #expect(try mode(node) == "0")
         try Enforcement.putBack(in: context)
         #expect(try mode(node) == "0")
         try Shell.output("rm -r '\(node.root)/sys'")
-        #expect(throws: FilesError.self) { try Enforcement.keeping(in: context) { throw Self.refusal(.permissionDenied) } }
+        #expect(throws: FilesError.self) {
+            try Enforcement.keeping(in: context) { throw Self.refusal(.permissionDenied) }
+        }
         #expect(context.journal.records.isEmpty)
     }
 
-    @Test("is put back by the next run when one was killed meanwhile, by --resume as by --restart", arguments: [true, false])
+    @Test(
+        "is put back by the next run when one was killed meanwhile, by --resume as by --restart",
+        arguments: [true, false]
+    )
     func killed(resumes: Bool) async throws {
         let node = try await enforcing()
         do {

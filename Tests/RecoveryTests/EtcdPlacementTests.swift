@@ -59,7 +59,9 @@ import Testing
         #expect(try found() == ["member=restored", "member.before-\(Self.identity)=failed"])
     }
 
-    @Test("cut after any of its renames and run again ends the same", arguments: 0...5) func cut(after steps: Int) throws {
+    @Test("cut after any of its renames and run again ends the same", arguments: 0...5) func cut(after steps: Int)
+        throws
+    {
         try make("member", "failed")
         try stage()
         let staged = ".node-recovery-\(Self.identity)"
@@ -84,7 +86,8 @@ import Testing
         #expect(try found() == ["member=restored", "member.before-\(Self.identity)=failed"])
     }
 
-    @Test("where there was no member remembers that, so that a second run changes nothing") func nothingBefore() throws {
+    @Test("where there was no member remembers that, so that a second run changes nothing") func nothingBefore() throws
+    {
         try stage()
         let placement = try placement()
         try placement.swap()
@@ -140,7 +143,9 @@ import Testing
         #expect(try found() == ["member=restored"])
     }
 
-    @Test("is tidied of what was staged and of what earlier recoveries have kept, and of nothing else") func tidy() throws {
+    @Test("is tidied of what was staged and of what earlier recoveries have kept, and of nothing else") func tidy()
+        throws
+    {
         try make("member", "restored")
         try make("member.before-\(Self.identity)", "failed")
         try make("member.before-1111111111111111", "older")
@@ -195,7 +200,9 @@ import Testing
     @Test("of kubeadm is on the command line of its static pod") func kubeadm() throws {
         try write(
             manifest,
-            pod("etcd, --name=a.b-c, \"--initial-advertise-peer-urls=https://10.0.0.1:2380,https://10.0.0.2:2380\", --data-dir=/data/etcd")
+            pod(
+                "etcd, --name=a.b-c, \"--initial-advertise-peer-urls=https://10.0.0.1:2380,https://10.0.0.2:2380\", --data-dir=/data/etcd"
+            )
         )
         #expect(
             try read(.kubeadm)
@@ -249,7 +256,9 @@ import Testing
         let host = "export NODE_a_b_ETCD_URL_HOST=10.0.0.7\n"
         let member = "export NODE_a_b_ETCD_NAME='a.b'\nexport ETCD_DATA_DIR=/data\n"
         try write(environment, host + member)
-        #expect(try read(.openshift) == EtcdMember(name: "a.b", peerURLs: ["https://10.0.0.7:2380"], dataDirectory: "/data"))
+        #expect(
+            try read(.openshift) == EtcdMember(name: "a.b", peerURLs: ["https://10.0.0.7:2380"], dataDirectory: "/data")
+        )
         for text in ["", host, member] {
             try write(environment, text)
             let error = #expect(throws: RecoveryError.self) { try read(.openshift) }

@@ -37,7 +37,9 @@ import Testing
         #expect(try Shell.output("cat '\(node.root)'/var/lib/etcd/member.before-*/snap/db") == "failed\n")
     }
 
-    @Test("is marked, is not what a recovery goes to, and is kept while it is the only way back") func marked() async throws {
+    @Test("is marked, is not what a recovery goes to, and is kept while it is the only way back") func marked()
+        async throws
+    {
         let node = try await RecoveryNode()
         try await node.recover()
         let store = try RecoveryStore(path: node.store)
@@ -81,7 +83,9 @@ import Testing
         #expect(redone.etcd == "restored")
     }
 
-    @Test("whose static pods are of no use is gone back to all the same, they included") func brokenManifests() async throws {
+    @Test("whose static pods are of no use is gone back to all the same, they included") func brokenManifests()
+        async throws
+    {
         let node = try await RecoveryNode()
         try Shell.output("printf '{ not a pod' > '\(node.root)/etc/kubernetes/manifests/etcd.yaml'")
         node.etcdIsDownUntilTheKubeletStarts()

@@ -48,14 +48,18 @@ import Testing
         var later = try self.marks(all)
         try later.hold()
         try later.release()
-        #expect(try Shell.run("ls '\(directory.path)/etc/systemd/system/kubelet.service.d/zz-node-recovery-hold.conf'").status != 0)
+        #expect(
+            try Shell.run("ls '\(directory.path)/etc/systemd/system/kubelet.service.d/zz-node-recovery-hold.conf'")
+                .status != 0
+        )
         try later.removeTheRest()
         try later.release()
         try later.removeTheRest()
         #expect(try look() == before)
     }
 
-    @Test("are taken away again when the run that made them was killed before it could say so") func cut() async throws {
+    @Test("are taken away again when the run that made them was killed before it could say so") func cut() async throws
+    {
         let node = try await RecoveryNode(breaks: false)
         let before = try node.tree(isEnd: true).split(separator: "\n").filter { !$0.contains("./var/lib/etcd") }
         node.recorder.inject { if $0 == "reload units" { throw InjectedFault(call: $0) } }
@@ -67,7 +71,9 @@ import Testing
         #expect(after == before)
     }
 
-    @Test("leave a directory that the recovery point has, though it is empty and had to be made") func wanted() async throws {
+    @Test("leave a directory that the recovery point has, though it is empty and had to be made") func wanted()
+        async throws
+    {
         let node = try await RecoveryNode(breaks: false)
         try Shell.output("mkdir '\(node.root)/etc/motd.d' && rm -r '\(node.store)/points'")
         try await node.takePoint()
@@ -105,7 +111,8 @@ import Testing
             entry: entry(
                 leftOut: [
                     PathNote(path: "etc/excluded", reason: "excluded"), PathNote(path: "etc/gone", reason: "missing"),
-                    PathNote(path: "etc/just-gone", reason: "vanished"), PathNote(path: "etc/mnt", reason: "mount point"),
+                    PathNote(path: "etc/just-gone", reason: "vanished"),
+                    PathNote(path: "etc/mnt", reason: "mount point"),
                 ],
                 unreadable: [PathNote(path: "etc/secret", reason: "Permission denied")]
             ),

@@ -85,14 +85,18 @@ import Testing
         #expect(node.log.lines.contains { $0.hasPrefix("warning: expired: '/etc/kubernetes/pki/apiserver.crt'") })
     }
 
-    @Test("names images that are not in the runtime; where no runtime answers nobody can tell") func images() async throws {
+    @Test("names images that are not in the runtime; where no runtime answers nobody can tell") func images()
+        async throws
+    {
         let node = try await RecoveryNode()
         node.containers.present = []
         try await expectRefused(node, .unavailable, naming: [RecoveryNode.image], hint: "--skip-check images")
         node.containers.name = nil
         try await node.recover()
         let progress = try RecoveryProgress(in: node.store, root: node.root)
-        #expect(progress.steps.first { $0.name == "images" }?.note == "no container runtime answers, so nobody can tell")
+        #expect(
+            progress.steps.first { $0.name == "images" }?.note == "no container runtime answers, so nobody can tell"
+        )
     }
 
     @Test("says where how much room is missing") func space() async throws {

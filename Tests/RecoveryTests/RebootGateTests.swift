@@ -78,7 +78,9 @@ import Testing
         try node.boot("boot-2")
         #expect(try await node.resume() == .completed)
         #expect(try Shell.output("find '\(node.root)/etc' -name '*recovery*'") == "")
-        #expect(try Shell.output("find '\(node.root)/etc' -name motd.d -o -name '*.wants' -o -name '*.service.d'") == "")
+        #expect(
+            try Shell.output("find '\(node.root)/etc' -name motd.d -o -name '*.wants' -o -name '*.service.d'") == ""
+        )
     }
 
     // MARK: Deployments
@@ -111,7 +113,8 @@ import Testing
         )
     }
 
-    @Test("into the recorded deployment: made the default, refused while it is another one, and then on") func deployment()
+    @Test("into the recorded deployment: made the default, refused while it is another one, and then on")
+    func deployment()
         async throws
     {
         let node = try await withDeployments()
@@ -139,7 +142,9 @@ import Testing
         #expect(made.all == ["a"])
     }
 
-    @Test("into the recorded deployment puts the hold into its /etc, and takes it away again") func holdThere() async throws {
+    @Test("into the recorded deployment puts the hold into its /etc, and takes it away again") func holdThere()
+        async throws
+    {
         let node = try await withDeployments()
         node.deployments.makingDefault = { _ in }
         let etc = "ostree/deploy/os/deploy/\(String(repeating: "a", count: 64)).0/etc"

@@ -100,7 +100,8 @@ final class RecoveryNode {
         )
         switch profile {
         case .kubeadm:
-            let options = "etcd, --name=node-7, --initial-advertise-peer-urls=https://127.0.0.1:2380, "
+            let options =
+                "etcd, --name=node-7, --initial-advertise-peer-urls=https://127.0.0.1:2380, "
                 + "--data-dir=/var/lib/etcd, --listen-client-urls=http://127.0.0.1:2379"
             try Shell.output(
                 """

@@ -2,15 +2,18 @@ import Files
 import NodeInterface
 import RecoveryPoints
 import Reporting
-import SystemPackage
 import Synchronization
+import SystemPackage
 import TestSupport
 import Testing
 
 @testable import Recovery
 
 @Suite("A recovery") struct RecoveryRunTests {
-    @Test("brings files, etcd and static pods back, and leaves nothing else behind", arguments: [NodeProfile.kubeadm, .openshift])
+    @Test(
+        "brings files, etcd and static pods back, and leaves nothing else behind",
+        arguments: [NodeProfile.kubeadm, .openshift]
+    )
     func whole(profile: NodeProfile) async throws {
         let good = try await RecoveryNode(profile, breaks: false)
         let before = try good.tree(isEnd: true)

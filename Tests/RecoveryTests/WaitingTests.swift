@@ -65,16 +65,26 @@ import Testing
         #expect(try await SettleSteps.waitForNode(node.context()) == .done("node 'node-7.example' is ready"))
     }
 
-    @Test("for the node asks by the name in the kubelet's certificate, and says what it last saw") func name() async throws {
+    @Test("for the node asks by the name in the kubelet's certificate, and says what it last saw") func name()
+        async throws
+    {
         let node = try await RecoveryNode(breaks: false)
         let asked = Collected()
-        node.cluster.change { $0.readiness = { asked.add($0); return nil } }
+        node.cluster.change {
+            $0.readiness = {
+                asked.add($0); return nil
+            }
+        }
         try await expectInVain(node, SettleSteps.waitForNode, saw: "the cluster has no node 'node-7.example'")
         #expect(Set(asked.all) == ["node-7.example"])
         node.cluster.change { $0.readiness = { _ in Self.ready(false) } }
         try await expectInVain(node, SettleSteps.waitForNode, saw: "KubeletNotReady: no network")
         try Shell.output("rm -r '\(node.root)/var/lib/kubelet/pki'")
-        node.cluster.change { $0.readiness = { asked.add($0); return Self.ready() } }
+        node.cluster.change {
+            $0.readiness = {
+                asked.add($0); return Self.ready()
+            }
+        }
         _ = try await SettleSteps.waitForNode(node.context())
         #expect(asked.all.last == "node-7")
     }
@@ -104,7 +114,10 @@ import Testing
         let calls = node.recorder.calls
         let reason = "recovery-00112233445566ff"
         #expect(
-            calls == ["etcd", "kubeapiserver", "kubecontrollermanager", "kubescheduler"].map { "redeploy \($0) \(reason)" }
+            calls
+                == ["etcd", "kubeapiserver", "kubecontrollermanager", "kubescheduler"].map {
+                    "redeploy \($0) \(reason)"
+                }
         )
         _ = try await SettleSteps.redeploy(context)
         #expect(node.recorder.calls == calls + calls)
@@ -114,7 +127,13 @@ import Testing
             script.operators = {
                 let settled = seen.next() >= 3
                 return [
-                    ClusterOperatorState(name: "dns", isAvailable: true, isProgressing: false, isDegraded: false, message: ""),
+                    ClusterOperatorState(
+                        name: "dns",
+                        isAvailable: true,
+                        isProgressing: false,
+                        isDegraded: false,
+                        message: ""
+                    ),
                     ClusterOperatorState(
                         name: "etcd",
                         isAvailable: true,
@@ -133,7 +152,15 @@ import Testing
         let node = try await RecoveryNode(.openshift, breaks: false)
         node.cluster.change { script in
             script.operators = {
-                [ClusterOperatorState(name: "etcd", isAvailable: false, isProgressing: true, isDegraded: true, message: "broken")]
+                [
+                    ClusterOperatorState(
+                        name: "etcd",
+                        isAvailable: false,
+                        isProgressing: true,
+                        isDegraded: true,
+                        message: "broken"
+                    )
+                ]
             }
         }
         try await expectInVain(node, SettleSteps.waitForOperators, saw: "etcd: broken")

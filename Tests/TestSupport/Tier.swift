@@ -10,14 +10,12 @@ public import Testing
 public enum Tier: String, Sendable {
     /// Real etcd, ostree and containerd from Debian's packages, started by the tests.
     case live
-    /// A real systemd as PID 1 of a small machine in systemd-nspawn.
-    ///
-    /// In CI on trial: not every kind of machine lets another one run in it.
+    /// A real systemd as PID 1 of a machine in systemd-nspawn.
     case machine
 
     /// Whether the tests of this tier are to run here.
     public var isWanted: Bool {
-        if getenv("CI") != nil { return self != .machine || Self.isTrialWanted }
+        if getenv("CI") != nil { return true }
         return tools.allSatisfy { tool in
             let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
             return path.split(separator: ":").contains { access("\($0)/\(tool)", X_OK) == 0 }

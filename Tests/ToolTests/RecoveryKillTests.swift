@@ -21,7 +21,10 @@ import Testing
             .compactMap { $0["name"].text }
     }
 
-    @Test("at every line of its journal, before and after it is on the disk, ends the same after --resume", arguments: 0..<2)
+    @Test(
+        "at every line of its journal, before and after it is on the disk, ends the same after --resume",
+        arguments: 0..<2
+    )
     func killedAtLines(worker: Int) throws {
         let trial = "lines-\(worker)"
         var places: Set<String> = []
@@ -83,13 +86,17 @@ import Testing
         }
     }
 
-    @Test("by a journal that is cut at any place goes on, with --restart where the message says so") func journalCut() throws {
+    @Test("by a journal that is cut at any place goes on, with --restart where the message says so") func journalCut()
+        throws
+    {
         let template = try node.trial("cut-template")
         let last = node.trace.calls.count { $0.name == "fdatasync" } - 1
         let killed = try template.run(under: words("fdatasync", "signal=KILL:when=\(last)"))
         try #require(killed.status == 137)
-        let sizes = try Shell.output("awk '{ print length($0) + 1 }' '\(template.store)/journal'").split(separator: "\n")
-            .compactMap { Int($0) }
+        let sizes = try Shell.output("awk '{ print length($0) + 1 }' '\(template.store)/journal'").split(
+            separator: "\n"
+        )
+        .compactMap { Int($0) }
         var cuts: [Int] = []
         var start = 0
         for (line, size) in sizes.enumerated() {
@@ -100,7 +107,10 @@ import Testing
             cuts.append(start)
         }
         for cut in cuts {
-            let trial = FailedNode.Trial(place: template.place.removingLastComponent().appending("cut"), tool: node.tool)
+            let trial = FailedNode.Trial(
+                place: template.place.removingLastComponent().appending("cut"),
+                tool: node.tool
+            )
             try Shell.output(
                 """
                 rm -rf '\(trial.place)' && cp -a '\(template.place)' '\(trial.place)'
