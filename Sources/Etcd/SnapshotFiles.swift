@@ -37,7 +37,12 @@ struct SnapshotFiles {
             throw SnapshotError(snapshot: snapshot, .system(operation: "create", path, error as? Errno ?? .ioError))
         }
         return try file.closeAfter {
-            let result = try write(file)
+            let result: Result
+            do {
+                result = try write(file)
+            } catch let error as Errno {
+                throw SnapshotError(snapshot: snapshot, .system(operation: "write", path, error))
+            }
             try own(path)
             guard fsync(file.rawValue) == 0 else { throw failure("sync", path) }
             return result

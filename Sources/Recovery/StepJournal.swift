@@ -113,8 +113,8 @@ final class StepJournal {
 
     /// Appends a record and waits until it is on the disk.
     func append(_ record: Record) throws(RecoveryError) {
+        let path = directory.path.appending(RecoveryStore.journalName)
         do {
-            let path = directory.path.appending(RecoveryStore.journalName)
             let file = try FileDescriptor.open(path, .readWrite, options: [.noFollow, .closeOnExec])
             defer { try? file.close() }  // ignored: what counts was synced
             let bytes = try file.readAll(limitBytes: 16 << 20, path: path.string)
@@ -125,6 +125,8 @@ final class StepJournal {
             try file.writeAll(try Self.line(record)[...], path: path.string)
             guard fdatasync(file.rawValue) == 0 else { throw FilesError.last("sync", path.string) }
             records.append(record)
+        } catch let error as Errno {
+            throw .files(FilesError(operation: "write", path: path.string, errno: error))
         } catch {
             throw .wrapping(error)
         }

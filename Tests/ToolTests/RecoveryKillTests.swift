@@ -9,9 +9,10 @@ import Testing
     init() throws { node = try FailedNodes.node() }
 
     private func words(_ name: String, _ what: String, log: String = "/dev/null") -> [String] {
-        [
-            "strace", "-f", "--seccomp-bpf", "-qq", "-y", "-o", log, "-e", "trace=\(name)", "-e",
-            "inject=\(name):\(what)", "-e", "signal=none",
+        // strace 6.1 does not deliver a signal when the kernel filters for it
+        let filter = what.hasPrefix("signal") ? [] : ["--seccomp-bpf"]
+        return ["strace", "-f"] + filter + [
+            "-qq", "-o", log, "-e", "trace=\(name)", "-e", "inject=\(name):\(what)", "-e", "signal=none",
         ]
     }
 
@@ -128,7 +129,8 @@ import Testing
             } else {
                 #expect(result.status == 0, "cut at \(cut): \(result)")
             }
-            #expect(try trial.state() == node.end, "cut at \(cut)")
+            let difference = FailedNode.difference(try trial.state(), node.end)
+            #expect(difference == "", "cut at \(cut): \(difference)")
             #expect(try trial.leftovers() == "", "cut at \(cut)")
             #expect(try Shell.output("ls '\(trial.store)/points'").trimmed == "1\n2", "cut at \(cut)")
         }
