@@ -163,6 +163,7 @@ let package = Package(
             ["ClusterAPI", "RPC", "NodeInterface", "Files", "Reporting", "TestSupport", system],
             fixtures: true
         ),
+        tests("MachineTests", ["TestSupport", system]),
         tests("ToolTests", ["node-recovery", "Recovery", "Reporting", "Files", "TestSupport", argumentParser, system]),
         tests(
             "LiveTests",

@@ -1,0 +1,122 @@
+import Glibc
+import SystemPackage
+import TestSupport
+import Testing
+
+/// A real node in a machine of its own (scripts/testbed/node-machine): ostree, systemd, containerd, kubelet, and etcd with
+/// the control plane as static pods.
+final class Machine {
+    let directory: FilePath
+    private let scratch: TemporaryDirectory
+    private let script = testbed("node-machine")
+
+    /// Makes one and boots it; the program under test is in it by its names.
+    init() throws {
+        scratch = try TemporaryDirectory()
+        directory = scratch / "machine"
+        let program = try Tool(in: scratch).program
+        try Shell.output("'\(script)' create '\(directory)' '\(program)'")
+        try up()
+    }
+
+    deinit {
+        // ignored: a leftover of a test is not the test's failure
+        _ = try? Shell.run("'\(script)' down '\(directory)'")
+    }
+
+    struct Result: CustomStringConvertible {
+        var status: Int32
+        var output: String
+        var description: String { "status \(status)\n\(output)" }
+    }
+
+    /// Runs a command of the machine's shell, as its root and the cluster's administrator.
+    func run(_ command: String, limitSeconds: Int = 120) throws -> Result {
+        let quoted = command.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
+        let text = try Shell.output(
+            """
+            timeout \(limitSeconds) '\(script)' exec '\(directory)' \
+                env KUBECONFIG=/etc/kubernetes/admin.conf sh -c '\(quoted)' 2>&1; echo "status=$?"
+            """
+        )
+        let mark = try #require(text.lastIndex(of: "="))
+        let status = try #require(Int32(text[text.index(after: mark)...].drop { $0 == " " }.prefix { $0.isNumber }))
+        return Result(status: status, output: String(text[..<mark].dropLast("status".count)))
+    }
+
+    /// The output of a command that ends with 0.
+    @discardableResult
+    func output(_ command: String, sourceLocation: SourceLocation = #_sourceLocation) throws -> String {
+        let result = try run(command)
+        try #require(result.status == 0, "\(command): \(result)", sourceLocation: sourceLocation)
+        return result.output.trimmed
+    }
+
+    func up() throws { try Shell.output("'\(script)' up '\(directory)'") }
+
+    /// Cuts the power, and switches it on again.
+    func cutPower() throws {
+        try Shell.output("'\(script)' cut '\(directory)'")
+        try up()
+    }
+
+    /// Reboots in an orderly way.
+    func reboot() throws {
+        let before = try bootID()
+        _ = try run("systemctl reboot")
+        try waitForBoot(otherThan: before)
+    }
+
+    func bootID() throws -> String { try output("cat /proc/sys/kernel/random/boot_id") }
+
+    /// Waits until the machine runs another boot than this one.
+    func waitForBoot(otherThan before: String) throws {
+        for _ in 0..<120 {
+            let look = try run("cat /proc/sys/kernel/random/boot_id", limitSeconds: 20)
+            if look.status == 0, look.output.trimmed != before { return }
+            usleep(500_000)
+            _ = try Shell.run("'\(script)' wait '\(directory)' 2>/dev/null")
+        }
+        Issue.record("the machine has not rebooted")
+    }
+
+    /// Waits until the cluster says that the node is ready and answers questions.
+    func waitUntilReady() throws {
+        let command = """
+            for i in $(seq 120); do
+                kubectl get node sno -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null \
+                    | grep -q True && kubectl get --raw /readyz > /dev/null 2>&1 && exit 0
+                sleep 1
+            done
+            exit 1
+            """
+        try #require(try run(command, limitSeconds: 150).status == 0, "the node did not become ready")
+    }
+
+    /// How many boots there were, and the deployment of the last one.
+    func boots() throws -> [String] {
+        try Shell.output("cat '\(directory)/boots'").split(separator: "\n").map { String($0) }
+    }
+
+    /// The step journal as it lies on the recovery partition; empty while there is none.
+    func journal() throws -> String { try Shell.output("cat '\(directory)/recovery/journal' 2>/dev/null || true") }
+
+    /// Every file that a recovery answers for with its content and metadata, but for the times of directories, which
+    /// the running system changes.
+    func files() throws -> String {
+        try output(
+            """
+            cd / && find etc usr/local/ ! -type d -printf '%p %y %m %U:%G %T@ %l\\n' | sort
+            find etc usr/local/ -type d -printf '%p %y %m %U:%G\\n' | sort
+            find etc usr/local/ -type f -print0 | sort -z | xargs -0 sha256sum
+            """
+        )
+    }
+
+    /// The objects that the tests make.
+    func objects() throws -> String {
+        try output(
+            "kubectl get configmaps -n default -o 'jsonpath={range .items[*]}{.metadata.name} {.data}{\"\\n\"}{end}'"
+        )
+    }
+}
