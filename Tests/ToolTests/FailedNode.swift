@@ -11,6 +11,7 @@ final class FailedNode: Sendable {
     /// The copy that nothing runs on, and how it stands after a recovery that nothing disturbed.
     let template: Trial
     let end: String
+    let etcdAtEnd: String
     /// The undisturbed recovery's calls, step by step.
     let trace: RecoveryTrace
 
@@ -130,6 +131,7 @@ final class FailedNode: Sendable {
         )
         try #require(result.status == 0, "\(result)")
         end = try reference.state()
+        etcdAtEnd = try reference.etcd()
         trace = try RecoveryTrace(reading: file)
     }
 
