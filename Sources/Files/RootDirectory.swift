@@ -76,7 +76,6 @@ public final class RootDirectory: Sendable {
         return FilePath(bytes: target)
     }
 
-    /// Opens a directory for looking up names in it, which needs no permission to list them.
     /// Where a path below the root really is, every link on the way and at its end followed inside the root.
     ///
     /// On RHCOS `/usr/local` leads to `/var/usrlocal`.
@@ -94,6 +93,7 @@ public final class RootDirectory: Sendable {
         return resolved
     }
 
+    /// Opens a directory for looking up names in it, which needs no permission to list them.
     func openDirectory(_ path: TreePath) throws(FilesError) -> OwnedDescriptor {
         try open(FilePath(path), CLinux_O_PATH | O_DIRECTORY, "open")
     }
