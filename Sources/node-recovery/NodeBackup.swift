@@ -23,7 +23,8 @@ struct NodeBackup: AsyncParsableCommand {
             """,
         version: "node-backup \(Program.version)",
         subcommands: [
-            Create.self, List.self, Show.self, Verify.self, Diff.self, Extract.self, Prune.self,
+            Create.self, List.self, Show.self, Verify.self, Diff.self, Extract.self,
+            Restore.self, Prune.self,
         ]
     )
 }

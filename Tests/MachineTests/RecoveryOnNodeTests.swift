@@ -33,11 +33,12 @@ struct RecoveryOnNodeTests {
             rm /etc/testbed.conf
             echo 'echo site tool two' > /usr/local/bin/site-tool
             chmod 600 /etc/hosts
-            ostree admin deploy --os=node node/2.0 > /dev/null
             kubectl delete configmap gone > /dev/null
             kubectl create configmap later --from-literal=at=upgrade > /dev/null
             kubectl patch configmap changed -p '{"data":{"at":"upgrade"}}' > /dev/null
             sed -i 's/--secure-port=6443/--no-such-option/' /etc/kubernetes/manifests/kube-apiserver.yaml
+            # The last of all: it takes /etc as it is now into the new deployment.
+            ostree admin deploy --os=node node/2.0 > /dev/null
             """
         )
         try machine.reboot()

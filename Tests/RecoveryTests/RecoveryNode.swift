@@ -183,7 +183,8 @@ final class RecoveryNode {
             )
         }
         etcd.snapshot = { _, sink in
-            try [UInt8](repeating: 7, count: 100_000).withUnsafeBytes { try sink($0) }
+            let content = [UInt8](repeating: 7, count: 100_000)
+            try (content + SHA256Hasher.digest(of: content).bytes).withUnsafeBytes { try sink($0) }
         }
         etcd.inspect = { _ in SnapshotReport(faults: [], status: Self.contents) }
         etcd.restore = { [recorder] _, request in

@@ -91,7 +91,7 @@ private final class RestoreRig: Sendable {
                 if result.status != 0 { try rig.expectWhole(target, after: "\(call) \(number)") }
             }
         }
-        #expect(places > 40)
+        #expect(places > 20)
     }
 
     @Test("by a disk that is full half way leaves nothing, says so, and works when there is room")

@@ -10,6 +10,7 @@ import Testing
         (NodeBackup.self, NodeBackup.Create.self), (NodeBackup.self, NodeBackup.List.self),
         (NodeBackup.self, NodeBackup.Show.self), (NodeBackup.self, NodeBackup.Verify.self),
         (NodeBackup.self, NodeBackup.Diff.self), (NodeBackup.self, NodeBackup.Extract.self),
+        (NodeBackup.self, NodeBackup.Restore.self),
         (NodeBackup.self, NodeBackup.Prune.self), (EtcdSnapshot.self, EtcdSnapshot.Save.self),
         (EtcdSnapshot.self, EtcdSnapshot.Status.self), (EtcdSnapshot.self, EtcdSnapshot.Verify.self),
         (EtcdSnapshot.self, EtcdSnapshot.Restore.self),

@@ -5,7 +5,7 @@ import shlex
 
 from bench import MIB, PROJECT, TREES, Bench, Measurement, command_line, goals, ratio, table
 
-COMPONENTS = {"etc": "etc", "usr-local": "usr/local", "kubelet": "var/lib/kubelet"}
+COMPONENTS = ["etc", "usr-local", "kubelet"]
 CASES = {
     "same": "Nothing differs, and nothing was touched since the backup",
     "copy": "Nothing differs, in a copy: every byte is read",
@@ -18,9 +18,8 @@ OURS, RSYNC, TAR = "ours", "`rsync -aAXc --delete`", "`tar --zstd -x`"
 class Restore:
     """The commands that are compared. `node` is what the archives were made of, `pristine` a copy that stays."""
 
-    def __init__(self, bench, command):
+    def __init__(self, bench):
         self.bench = bench
-        self.command = command
         self.store, self.pristine, self.target = (bench.scratch / name for name in ("store", "pristine", "target"))
         self.tar = bench.scratch / "trees.tar.zst"
 
@@ -36,13 +35,11 @@ class Restore:
             cp -a {quoted['node']} {quoted['pristine']}
             cp -a {quoted['node']} {quoted['target']}
             tar -C {quoted['node']} --zstd --xattrs --acls --numeric-owner -cf {quoted['tar']} {' '.join(TREES)}""")
-        self.point = self.store / "latest"
 
     def ours(self, root):
         """The one place that knows how a restore is called."""
-        return "\n".join(self.command.format(
-            root=shlex.quote(str(root)), archive=shlex.quote(f"{self.point}/{name}.tar.zst"),
-            index=shlex.quote(f"{self.point}/{name}.files.zst"), tree=tree) for name, tree in COMPONENTS.items())
+        return (f"{shlex.quote(str(self.bench.program))} node-backup restore --quiet --root {shlex.quote(str(root))} "
+                f"--dir {shlex.quote(str(self.store))} 1 {' '.join(COMPONENTS)}")
 
     def rsync(self, root):
         return "\n".join(f"rsync -aAXc --delete {shlex.quote(f'{self.pristine}/{tree}/')} {shlex.quote(f'{root}/{tree}/')}"
@@ -102,14 +99,12 @@ def main():
     parser.add_argument("--scale", type=float, default=1, help="this share of the files")
     parser.add_argument("--runs", type=int, default=3, help="rounds; the best of them counts")
     parser.add_argument("--program", default=PROJECT / ".build/node-recovery")
-    parser.add_argument("--command", required=True, metavar="LINE",
-                        help="restores one tree; {root}, {archive}, {index} and {tree} are put in")
     parser.add_argument("--write", action="store_true", help="put the report into docs/benchmarks.md")
     options = parser.parse_args()
 
     with Bench(options.program) as bench:
         made = bench.make_trees("--scale", str(options.scale))
-        restore = Restore(bench, options.command)
+        restore = Restore(bench)
         restore.prepare()
         results = {}
         for number in range(options.runs):

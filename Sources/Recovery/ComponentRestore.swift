@@ -1,0 +1,87 @@
+public import Archives
+import Backup
+import Files
+import Glibc
+public import NodeInterface
+import RecoveryPoints
+import SystemPackage
+
+/// Makes the files of single components equal to a recovery point, without the rest of a recovery: no unit is stopped, no
+/// failed state is kept, etcd is left alone.
+public struct ComponentRestore {
+    private let request: RecoveryRequest
+    private let node: Node
+
+    /// A restore with the directory, the recovery point, the kept paths and the threads of `request`.
+    public init(_ request: RecoveryRequest, on node: Node) {
+        self.request = request
+        self.node = node
+    }
+
+    /// The components that have files to restore.
+    public static var components: [String] { TreeComponents.names }
+
+    /// Tells every file that would change; nothing is touched.
+    public func plan(
+        _ components: [String],
+        report: (_ component: String, TreeDifference) throws -> Void
+    ) throws(RecoveryError) {
+        do {
+            let store = try RecoveryStore(path: request.directory)
+            for (component, engine) in try engines(components, store) {
+                _ = try engine.plan { difference in
+                    try report(component, difference)
+                    return true
+                }
+            }
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    /// Restores one component after the other.
+    ///
+    /// What a content's digest does not fit is not put in place; a restore that is cut can run again.
+    /// - Returns: what was done to each, a line for the operator.
+    /// - Throws: ``RecoveryError``; ``RecoveryError/underWay(directory:generation:)`` while a recovery is.
+    public func run(_ components: [String]) throws(RecoveryError) -> [(component: String, sentence: String)] {
+        do {
+            guard geteuid() == 0 else { throw RecoveryError.notRoot }
+            let store = try RecoveryStore(path: request.directory)
+            let lock = try store.lock(command: "node-backup restore")
+            defer { withExtendedLifetime(lock) {} }
+            if let journal = try StepJournal.open(in: store.path) {
+                throw RecoveryError.underWay(directory: store.path.string, generation: journal.header.generation)
+            }
+            // All of them are looked at before the first one changes.
+            return try engines(components, store).map { component, engine in
+                (component, TreeRestore.sentence(try engine.run()))
+            }
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    private func engines(_ components: [String], _ store: RecoveryStore) throws -> [(String, TreeRestorer)] {
+        let point = try Recovery.point(of: request, in: store)
+        let root = try RootDirectory(path: node.root)
+        return try components.map { component in
+            let engine = try TreeRestore.engine(
+                component,
+                of: point,
+                root: root,
+                store: store,
+                keptPaths: request.keptPaths.map(\.description),
+                node: node,
+                jobs: request.jobs
+            )
+            guard let engine else {
+                guard point.manifest.component(component) == nil else {
+                    throw BackupError.noFiles(component: component)
+                }
+                throw BackupError.componentMissing(component, generation: point.generation)
+            }
+            return (component, engine)
+        }
+    }
+}
