@@ -23,26 +23,18 @@ enum FileSteps {
     }
 
     @Sendable static func deployment(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let recorded = context.point.manifest.deployment else {
-            return .skipped("the recovery point has no deployment")
+        let wanted: Deployment
+        let deployments: [Deployment]
+        switch try await context.recordedDeployment() {
+        case .over(let outcome): return outcome
+        case .toBoot(let deployment, let all): (wanted, deployments) = (deployment, all)
         }
-        if context.skips(.deployment) { return .skipped("left out with --force") }
-        guard let deployments = try await context.node.deployments.deployments() else {
-            return .skipped("the node is not managed by ostree")
-        }
-        guard let wanted = deployments.first(where: { $0.name == recorded }) else {
-            throw RecoveryError.deploymentGone(recorded)
-        }
-        if wanted.isBooted { return .done("'\(wanted.label)' is booted") }
         if let pause = context.journal.pause(at: "deployment"), context.node.units != nil {
             guard try context.bootID() != pause.boot else { throw RecoveryError.notRebooted }
             let booted = deployments.first { $0.isBooted }
             throw RecoveryError.wrongDeployment(wanted: wanted.label, booted: booted?.label ?? "none of ostree's")
         }
-        let obstacles = try await context.node.deployments.obstacles(toBooting: wanted)
-        guard obstacles.isEmpty else {
-            throw RecoveryError.notBootable(deployment: wanted.label, reasons: obstacles)
-        }
+        try await context.refuseUnlessBootable(wanted)
         try await context.node.deployments.makeDefault(wanted)
         guard context.node.units != nil else {
             return .done("'\(wanted.label)' is what the node boots next")

@@ -83,21 +83,12 @@ enum ProveSteps {
     }
 
     @Sendable static func bootable(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let recorded = context.point.manifest.deployment else {
-            return .skipped("the recovery point has no deployment")
+        let deployment: Deployment
+        switch try await context.recordedDeployment() {
+        case .over(let outcome): return outcome
+        case .toBoot(let wanted, _): deployment = wanted
         }
-        if context.skips(.deployment) { return .skipped("left out with --force") }
-        guard let deployments = try await context.node.deployments.deployments() else {
-            return .skipped("the node is not managed by ostree")
-        }
-        guard let deployment = deployments.first(where: { $0.name == recorded }) else {
-            throw RecoveryError.deploymentGone(recorded)
-        }
-        if deployment.isBooted { return .done("'\(deployment.label)' is booted") }
-        let obstacles = try await context.node.deployments.obstacles(toBooting: deployment)
-        guard obstacles.isEmpty else {
-            throw RecoveryError.notBootable(deployment: deployment.label, reasons: obstacles)
-        }
+        try await context.refuseUnlessBootable(deployment)
         return .done("'\(deployment.label)' can be booted")
     }
 
@@ -111,8 +102,7 @@ enum ProveSteps {
             }
         }
         if let etcd = context.point.manifest.etcd {
-            let member = try context.etcdMember()
-            let place = EtcdPlacement(member, in: context.root, recovery: context.identity).directory
+            let place = try context.etcdPlacement().directory
             try needs.append(FileSystemNeed(place: place, bytes: etcd.totalSizeBytes + etcd.totalSizeBytes / 10))
         }
         if context.journal.header.keepsFailedState {
