@@ -160,7 +160,7 @@ final class CompressionPipeline: @unchecked Sendable {
         guard let context = ZSTD_createCCtx() else { return fail(.system(ENOMEM), "compress for") }
         defer { ZSTD_freeCCtx(context) }
         ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
-        if case .stream = layout { ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, FrameReader.largestWindowLog) }
+        ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, layout.windowLog)
         while let slot = nextFilledSlot() {
             let start = (ContinuousClock.now, Duration.processorTimeOfThread)
             let count = compress(slot, context)
