@@ -92,7 +92,7 @@ final class StatusReporter: Sendable {
     /// One line of JSON of at most 4096 bytes into the file that Kubernetes reads a container's last words from.
     private func writeTerminationLog() {
         guard let terminationLog else { return }
-        let descriptor = terminationLog.withPlatformString { open($0, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC) }
+        let descriptor = terminationLog.withPlatformString { open($0, O_WRONLY | O_TRUNC | O_CLOEXEC) }
         guard descriptor >= 0 else { return }  // not in a container: the file is only written where it is there
         let file = OwnedDescriptor(owning: FileDescriptor(rawValue: descriptor))
         var status = state.withLock { $0.status }

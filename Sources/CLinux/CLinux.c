@@ -48,6 +48,10 @@ int CLinux_renameat2(int olddir, const char *oldpath, int newdir, const char *ne
 
 int CLinux_unmap_buffers_from(int size) { return mallopt(M_MMAP_THRESHOLD, size); }
 
+const int CLinux_CLONE_NEWNS = CLONE_NEWNS;
+const int CLinux_CLONE_NEWNET = CLONE_NEWNET;
+const int CLinux_CLONE_NEWUTS = CLONE_NEWUTS;
+
 int CLinux_syncfs(int fd) { return syncfs(fd); }
 
 int CLinux_start_writeback(int fd, int64_t offset, int64_t length) {

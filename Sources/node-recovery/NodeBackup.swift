@@ -113,7 +113,7 @@ extension NodeBackup {
         var etcdKey: String?
 
         @Option(help: .hidden)
-        var terminationLog = WellKnownPaths.terminationLog.string
+        var terminationLog = HostEntry.terminationLog.string
 
         func validate() throws {
             if let keep, !(1...1000).contains(keep) { throw ValidationError("--keep takes a number from 1 to 1000") }

@@ -22,6 +22,13 @@ enum Program {
     /// An asynchronous `main` would wait in libdispatch, which unblocks
     /// every signal in that thread: SIGTERM would end the program instead of asking it to stop.
     static func main() {
+        // First of all: a process with threads cannot enter the host.
+        do {
+            try HostEntry.enterIfAsked(CommandLine.arguments)
+        } catch {
+            Streams.report(error, as: "upgrade-recovery")
+            exit(error.exitStatus.rawValue)
+        }
         SignalWatch.block()
         // Large buffers go back to the system when they are freed: glibc would keep them for the next ones, whose sizes
         // they do not fit, and the memory of all components would add up.

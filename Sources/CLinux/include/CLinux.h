@@ -73,9 +73,13 @@ int CLinux_open_unnamed(const char *directory);
 // OFD locks (fcntl F_OFD_SETLK): whole file, exclusive when `exclusive` is not 0. Never waits.
 int CLinux_ofd_lock(int fd, int exclusive);
 
-// setns(2) and unshare(2); glibc hides them behind _GNU_SOURCE.
+// setns(2), unshare(2) and the kinds of namespaces; glibc hides them behind _GNU_SOURCE. A process with more than one
+// thread cannot enter a mount namespace (EINVAL).
 int CLinux_setns(int fd, int nstype);
 int CLinux_unshare(int flags);
+extern const int CLinux_CLONE_NEWNS;
+extern const int CLinux_CLONE_NEWNET;
+extern const int CLinux_CLONE_NEWUTS;
 
 // The wall clock. struct timespec belongs to another module in a program with Swift's runtime inside.
 void CLinux_wall_clock(int64_t *seconds, int32_t *nanoseconds);

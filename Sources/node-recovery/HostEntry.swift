@@ -1,0 +1,81 @@
+import CLinux
+import Glibc
+import NodeInterface
+import Reporting
+import SystemPackage
+
+/// Leaves the container of a backup job for the host that it runs on.
+///
+/// TALM's job starts `launchBackup` in a privileged container with directories of the host below `/host`, the host's
+/// `/proc` among them (its `backup-templates.go`). Through `/host/proc/1/ns` the process enters the host's mount,
+/// network and host name namespaces: then `/` is the node's whole root, etcd is at `127.0.0.1`, and nothing has to be
+/// prepared below `/host`. No `hostPID` or `hostNetwork` is needed for that.
+enum HostEntry {
+    /// Where a job sees the host.
+    private static let host = "/host"
+
+    /// The container's own file for the last message, which has no name any more on the host: a way to it that stays.
+    ///
+    /// Written once, before the first thread starts.
+    nonisolated(unsafe) private(set) static var terminationLog = WellKnownPaths.terminationLog
+
+    /// Enters the host when the arguments are those of a job in a container; does nothing elsewhere, and where
+    /// `--root` says what the node is.
+    ///
+    /// Where the kernel refuses the namespaces, `/host` becomes the root: less of the host is there then.
+    /// - Precondition: This process has one thread.
+    /// - Throws: ``NoWayIn`` when neither is allowed.
+    static func enterIfAsked(_ arguments: [String]) throws(NoWayIn) {
+        guard arguments.contains(UpgradeRecovery.Verb.launchBackup.rawValue),
+            !arguments.contains(where: { $0 == "--root" || $0.hasPrefix("--root=") }),
+            access("\(host)/proc/1", F_OK) == 0, !isOnHost
+        else { return }
+        // Left open on purpose until the process ends.
+        let log = open(WellKnownPaths.terminationLog.string, O_WRONLY | O_CLOEXEC)
+        if log >= 0 { terminationLog = FilePath("/proc/self/fd/\(log)") }
+        if let refusal = enterNamespaces() {
+            guard chroot(host) == 0, chdir("/") == 0 else { throw NoWayIn(error: refusal) }
+            Streams.printError(
+                "upgrade-recovery: warning: the host's namespaces cannot be entered (\(refusal)); "
+                    + "only what is mounted below \(host) is backed up"
+            )
+        }
+    }
+
+    /// Whether this process sees the same mounts as the host's first one.
+    private static var isOnHost: Bool {
+        var own = stat()
+        var first = stat()
+        return stat("/proc/self/ns/mnt", &own) == 0 && stat("\(host)/proc/1/ns/mnt", &first) == 0
+            && own.st_ino == first.st_ino && own.st_dev == first.st_dev
+    }
+
+    /// - Returns: What the kernel said against it.
+    private static func enterNamespaces() -> Errno? {
+        // The mounts come last: the others could not be opened from there.
+        let kinds = [
+            ("net", CLinux_CLONE_NEWNET), ("uts", CLinux_CLONE_NEWUTS), ("mnt", CLinux_CLONE_NEWNS),
+        ]
+        var opened: [(descriptor: Int32, kind: Int32)] = []
+        defer { for (descriptor, _) in opened { close(descriptor) } }
+        for (name, kind) in kinds {
+            let descriptor = open("\(host)/proc/1/ns/\(name)", O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { return Errno(rawValue: errno) }
+            opened.append((descriptor, kind))
+        }
+        for (descriptor, kind) in opened where CLinux_setns(descriptor, kind) != 0 { return Errno(rawValue: errno) }
+        return nil
+    }
+
+    /// The container is not allowed to be the host.
+    struct NoWayIn: OperatorError {
+        /// What the kernel said about the namespaces.
+        let error: Errno
+
+        var summary: String { "cannot enter the host at \(host): \(error)" }
+        var hint: String? {
+            "run the container privileged as user 0, with the host's /proc at \(host)/proc"
+        }
+        var exitStatus: ExitStatus { .noPermission }
+    }
+}
