@@ -166,6 +166,10 @@ let package = Package(
         tests("MachineTests", ["TestSupport", system]),
         tests("ToolTests", ["node-recovery", "Recovery", "Reporting", "Files", "TestSupport", argumentParser, system]),
         tests(
+            "PackageTests",
+            ["node-recovery", "Backup", "Configuration", "NodeInterface", "Reporting", "TestSupport", system]
+        ),
+        tests(
             "LiveTests",
             [
                 "Backup", "Etcd", "OSTree", "ContainerRuntime", "Systemd", "NodeInterface", "RecoveryPoints", "Files",
