@@ -167,7 +167,10 @@ let package = Package(
         tests("ToolTests", ["node-recovery", "Recovery", "Reporting", "Files", "TestSupport", argumentParser, system]),
         tests(
             "PackageTests",
-            ["node-recovery", "Backup", "Configuration", "NodeInterface", "Reporting", "TestSupport", system]
+            [
+                "node-recovery", "Backup", "Configuration", "NodeInterface", "Files", "Reporting", "Systemd",
+                "TestSupport", argumentParser, system,
+            ]
         ),
         tests(
             "LiveTests",

@@ -32,7 +32,10 @@ enum Deb {
 
     /// Makes one.
     static func make() throws -> Made {
-        let program = try #require(try Tool.release(), "there is no release program newer than the sources: scripts/build")
+        let program = try #require(
+            try Tool.release(),
+            "there is no release program newer than the sources: scripts/build"
+        )
         let directory = try TemporaryDirectory()
         try Shell.output("'\(project)/scripts/make-deb' --program '\(program)' '\(directory.path)'")
         let name = try Shell.output("cd '\(directory.path)' && ls *.deb").trimmed

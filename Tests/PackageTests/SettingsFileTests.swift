@@ -1,4 +1,5 @@
 import Backup
+import Files
 import NodeInterface
 import Reporting
 import SystemPackage
