@@ -166,6 +166,13 @@ let package = Package(
         tests("MachineTests", ["TestSupport", system]),
         tests("ToolTests", ["node-recovery", "Recovery", "Reporting", "Files", "TestSupport", argumentParser, system]),
         tests(
+            "PackageTests",
+            [
+                "node-recovery", "Backup", "Configuration", "NodeInterface", "Files", "Reporting", "Systemd",
+                "TestSupport", argumentParser, system,
+            ]
+        ),
+        tests(
             "LiveTests",
             [
                 "Backup", "Etcd", "OSTree", "ContainerRuntime", "Systemd", "NodeInterface", "RecoveryPoints", "Files",

@@ -53,27 +53,34 @@ struct NodeMarks {
         try remove("zz-node-recovery-hold.conf", in: Self.kubeletDropIns)
     }
 
+    /// The unit that goes on with a recovery: `packaging/systemd/upgrade-recovery-resume.service` is this text with the
+    /// usual command, which a test holds.
+    static func resumeUnit(_ command: String) -> String {
+        """
+        # Goes on with the recovery under way. 'upgrade-recovery --reboot' puts it into /etc/systemd/system, enables it
+        # for the next boot, and takes it away when the recovery is done.
+        [Unit]
+        Description=Go on with the recovery of this node
+        Documentation=man:upgrade-recovery(8)
+        RequiresMountsFor=/var/recovery /var/lib/etcd /var/lib/kubelet
+        After=local-fs.target dbus.service network.target
+
+        [Service]
+        Type=exec
+        ExecStart=\(command)
+        StandardOutput=journal+console
+        StandardError=journal+console
+
+        [Install]
+        WantedBy=multi-user.target
+
+        """
+    }
+
     /// Has the recovery go on by itself after the next boot.
     /// - Parameter command: the program with its arguments.
     mutating func installResumeUnit(_ command: String) throws(FilesError) {
-        let text = """
-            [Unit]
-            Description=Go on with the recovery of this node
-            Documentation=man:upgrade-recovery(8)
-            RequiresMountsFor=/var/recovery /var/lib/etcd /var/lib/kubelet
-            After=local-fs.target dbus.service network.target
-
-            [Service]
-            Type=exec
-            ExecStart=\(command)
-            StandardOutput=journal+console
-            StandardError=journal+console
-
-            [Install]
-            WantedBy=multi-user.target
-
-            """
-        try write(text, to: "upgrade-recovery-resume.service", in: Self.units)
+        try write(Self.resumeUnit(command), to: "upgrade-recovery-resume.service", in: Self.units)
         let wants = try open(making: Self.wants)
         try wants.keepingTime { () throws(FilesError) in
             try AtomicFile.link(

@@ -9,17 +9,21 @@ import SystemPackage
 
 /// The options that every subcommand of `node-backup` takes.
 struct CommonOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Keep the recovery points in DIR (default: /var/recovery).", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp("Keep the recovery points in DIR (default: /var/recovery).", valueName: "dir"),
+        completion: .directory
+    )
     var dir: String?
 
-    @Option(help: ArgumentHelp("Treat DIR as the node's '/'.", valueName: "dir"))
+    @Option(help: ArgumentHelp("Treat DIR as the node's '/'.", valueName: "dir"), completion: .directory)
     var root = "/"
 
     @Option(
         help: ArgumentHelp(
             "Read the configuration from FILE (default: /etc/node-recovery/config.toml below the root).",
             valueName: "file"
-        )
+        ),
+        completion: .file(extensions: ["toml"])
     )
     var config: String?
 

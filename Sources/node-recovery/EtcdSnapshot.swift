@@ -45,19 +45,22 @@ extension EtcdSnapshot {
         // The second spellings are those of 'node-backup create', which hints about etcd name.
         @Option(
             name: [.long, .customLong("etcd-cacert")],
-            help: ArgumentHelp("The authority that signed etcd's certificate.", valueName: "file")
+            help: ArgumentHelp("The authority that signed etcd's certificate.", valueName: "file"),
+            completion: .file()
         )
         var cacert: String?
 
         @Option(
             name: [.long, .customLong("etcd-cert")],
-            help: ArgumentHelp("Our certificate.", valueName: "file")
+            help: ArgumentHelp("Our certificate.", valueName: "file"),
+            completion: .file()
         )
         var cert: String?
 
         @Option(
             name: [.long, .customLong("etcd-key")],
-            help: ArgumentHelp("Our private key.", valueName: "file")
+            help: ArgumentHelp("Our private key.", valueName: "file"),
+            completion: .file()
         )
         var key: String?
 
@@ -67,7 +70,7 @@ extension EtcdSnapshot {
         @Flag(help: "Print the snapshot's status as JSON.")
         var json = false
 
-        @Argument(help: "Where to save.")
+        @Argument(help: "Where to save.", completion: .file())
         var file: String
 
         func run() async throws {
@@ -114,7 +117,7 @@ extension EtcdSnapshot {
         @Flag(help: "Accept a copy of a database file, which has no digest behind it.")
         var skipHashCheck = false
 
-        @Argument(help: "The snapshot; one that is packed with zstd is unpacked on the way.")
+        @Argument(help: "The snapshot; one that is packed with zstd is unpacked on the way.", completion: .file())
         var file: String
 
         func run() async throws {
@@ -143,7 +146,7 @@ extension EtcdSnapshot {
         @Flag(help: "Accept a copy of a database file, which has no digest behind it.")
         var skipHashCheck = false
 
-        @Argument(help: "The snapshot; one that is packed with zstd is unpacked on the way.")
+        @Argument(help: "The snapshot; one that is packed with zstd is unpacked on the way.", completion: .file())
         var file: String
 
         func run() async throws {

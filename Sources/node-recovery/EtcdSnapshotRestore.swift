@@ -29,10 +29,13 @@ extension EtcdSnapshot {
                 """
         )
 
-        @Argument(help: "The snapshot; one that is packed with zstd is unpacked on the way.")
+        @Argument(help: "The snapshot; one that is packed with zstd is unpacked on the way.", completion: .file())
         var file: String
 
-        @Option(help: ArgumentHelp("Make the data directory DIR; it must be missing or empty.", valueName: "dir"))
+        @Option(
+            help: ArgumentHelp("Make the data directory DIR; it must be missing or empty.", valueName: "dir"),
+            completion: .directory
+        )
         var dataDir: String
 
         @Option(help: ArgumentHelp("The member's name.", valueName: "name"))
@@ -47,7 +50,10 @@ extension EtcdSnapshot {
         @Option(help: ArgumentHelp("The member's own peer URLs.", valueName: "urls"))
         var initialAdvertisePeerUrls = "http://localhost:2380"
 
-        @Option(help: ArgumentHelp("Put the write-ahead log into DIR; it must be missing.", valueName: "dir"))
+        @Option(
+            help: ArgumentHelp("Put the write-ahead log into DIR; it must be missing.", valueName: "dir"),
+            completion: .directory
+        )
         var walDir: String?
 
         @Option(help: ArgumentHelp("Raise the revision by N; with --mark-compacted.", valueName: "n"))

@@ -103,13 +103,16 @@ extension NodeBackup {
         @Option(help: ArgumentHelp("etcd's client URL (default: found on the node).", valueName: "url"))
         var etcdEndpoint: String?
 
-        @Option(help: ArgumentHelp("The authority that signed etcd's certificate.", valueName: "file"))
+        @Option(
+            help: ArgumentHelp("The authority that signed etcd's certificate.", valueName: "file"),
+            completion: .file()
+        )
         var etcdCacert: String?
 
-        @Option(help: ArgumentHelp("Our certificate for etcd.", valueName: "file"))
+        @Option(help: ArgumentHelp("Our certificate for etcd.", valueName: "file"), completion: .file())
         var etcdCert: String?
 
-        @Option(help: ArgumentHelp("Our private key for etcd.", valueName: "file"))
+        @Option(help: ArgumentHelp("Our private key for etcd.", valueName: "file"), completion: .file())
         var etcdKey: String?
 
         @Option(help: .hidden)
@@ -371,7 +374,10 @@ extension NodeBackup {
         @Argument(help: ArgumentHelp("Paths relative to the node's root (default: everything).", valueName: "path"))
         var paths: [String] = []
 
-        @Option(help: ArgumentHelp("Write into DIR, which is made when it is not there.", valueName: "dir"))
+        @Option(
+            help: ArgumentHelp("Write into DIR, which is made when it is not there.", valueName: "dir"),
+            completion: .directory
+        )
         var to: String
 
         func run() async throws {

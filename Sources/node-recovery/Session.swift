@@ -68,6 +68,7 @@ struct Session {
         let display = ProgressDisplay(label: name, terminal: terminal)
         let (meter, notifier, showsProgress) = (meter, notifier, showsProgress)
         notifier.send(.ready)
+        let service = ServiceProgress(notifier)
         let ticker = Ticker(every: .milliseconds(100)) {
             let reading = meter.current
             guard !reading.component.isEmpty else { return }
@@ -78,12 +79,7 @@ struct Session {
                     totalBytes: reading.totalBytes > 0 ? reading.totalBytes : nil
                 )
             }
-            notifier.send(
-                .status(
-                    "\(reading.activity) \(reading.component) (\(reading.componentNumber) of \(reading.componentCount)), "
-                        + "\(ByteCount(reading.allDoneBytes)) of \(ByteCount(reading.allTotalBytes))"
-                )
-            )
+            service.tell(reading)
         }
         defer {
             ticker.stop()

@@ -93,6 +93,15 @@ import Testing
     }
 }
 
+@Suite("The unit that goes on after a reboot") struct ResumeUnitTests {
+    @Test("is the one that the package ships, but for the command") func packaged() throws {
+        let package = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
+        let shipped = try Shell.output("cat '\(package)/packaging/systemd/upgrade-recovery-resume.service'")
+        let command = "/var/recovery/upgrade-recovery --resume --reboot --dir /var/recovery"
+        #expect(NodeMarks.resumeUnit(command) == shipped)
+    }
+}
+
 @Suite("What a restore leaves alone") struct RestoreExclusionsTests {
     private func entry(leftOut: [PathNote] = [], unreadable: [PathNote] = []) -> ComponentEntry {
         ComponentEntry(

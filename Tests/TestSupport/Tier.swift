@@ -12,6 +12,8 @@ public enum Tier: String, Sendable {
     case live
     /// A real systemd as PID 1 of a machine in systemd-nspawn.
     case machine
+    /// Debian's packaging tools, and a root of one's own to install into.
+    case package
 
     /// Whether the tests of this tier are to run here.
     public var isWanted: Bool {
@@ -31,6 +33,11 @@ public enum Tier: String, Sendable {
             [
                 "etcd", "etcdctl", "ostree", "containerd", "bsdtar", "strace", "setfacl", "setfattr", "openssl",
                 "skopeo", "umoci", "setcap", "rsync", "jq", "zstd", "python3",
+            ]
+        case .package:
+            [
+                "dh", "dpkg-buildpackage", "lintian", "man", "lexgrog", "fish", "zsh", "systemd-analyze", "readelf",
+                "objdump", "unshare", "python3",
             ]
         case .machine: ["systemd-nspawn", "dbus-daemon", "nsenter", "pgrep"]
         }

@@ -69,14 +69,19 @@ public struct Tool: Sendable {
         )
     }
 
-    private static func built() throws -> FilePath {
-        if let named = getenv("NODE_RECOVERY_PROGRAM") { return FilePath(platformString: named) }
+    /// The release program of scripts/build; `nil` when there is none, or a source is newer.
+    public static func release() throws -> FilePath? {
         let package = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
         let release = package.appending(".build/node-recovery")
         let newer = try Shell.run(
             "find '\(package)/Sources' '\(package)/Package.swift' -newer '\(release)' -print -quit 2>&1"
         )
-        if newer.output.isEmpty { return release }
+        return newer.output.isEmpty ? release : nil
+    }
+
+    private static func built() throws -> FilePath {
+        if let named = getenv("NODE_RECOVERY_PROGRAM") { return FilePath(platformString: named) }
+        if let release = try release() { return release }
         return FilePath(try Shell.output("dirname \"$(realpath /proc/\(getpid())/exe)\"").trimmed)
             .appending("node-recovery")
     }
