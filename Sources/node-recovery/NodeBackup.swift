@@ -24,7 +24,7 @@ struct NodeBackup: AsyncParsableCommand {
         version: "node-backup \(Program.version)",
         subcommands: [
             Create.self, List.self, Show.self, Verify.self, Diff.self, Extract.self,
-            Restore.self, Prune.self,
+            Restore.self, Prune.self, Config.self,
         ]
     )
 }
@@ -150,27 +150,18 @@ extension NodeBackup {
             )
             request.profile = common.profileChoice(settings)
             request.onlyComponents = component.isEmpty ? nil : component
-            request.skippedComponents = skip + (settings.skippedComponents ?? [])
-            request.exclusions = try (exclude + (settings.excludedPaths ?? [])).map { text in
-                guard let pattern = PathPattern(text: text) else {
-                    throw ConfigurationError(
-                        file: common.config ?? WellKnownPaths.configuration.string,
-                        line: nil,
-                        reason: "'\(text)' is not a path or pattern below the root"
-                    )
-                }
-                return pattern
-            }
-            request.keep = keep ?? settings.keep ?? request.keep
+            request.skippedComponents = skip + settings.skippedComponents
+            request.exclusions = (exclude + settings.excludedPaths).compactMap { PathPattern(text: $0) }
+            request.keep = keep ?? settings.keep
             request.level = level ?? settings.level
-            request.allowsRootFileSystem = allowRootfs || settings.allowRootFileSystem == true
-            request.skipsUnreadable = skipUnreadable || settings.skipUnreadable == true
+            request.allowsRootFileSystem = allowRootfs || settings.allowRootFileSystem
+            request.skipsUnreadable = skipUnreadable || settings.skipUnreadable
             request.verifies = !noVerify
             request.etcd.endpoint = etcdEndpoint ?? settings.etcdEndpoint
             request.etcd.authority = etcdCacert ?? settings.etcdAuthority
             request.etcd.certificate = etcdCert ?? settings.etcdCertificate
             request.etcd.key = etcdKey ?? settings.etcdKey
-            request.etcd.stallLimit = settings.etcdStallLimit ?? request.etcd.stallLimit
+            request.etcd.stallLimit = settings.etcdStallLimit
             request.executable = "/proc/self/exe"
             request.terminationLog = FilePath(terminationLog)
             return request
@@ -416,7 +407,7 @@ extension NodeBackup {
         func run() async throws {
             let settings = try common.settings()
             let store = try RecoveryStore(path: common.directory(settings))
-            let keep = keep ?? settings.keep ?? 2
+            let keep = keep ?? settings.keep
             let decisions: [Retention.Decision]
             if dryRun {
                 decisions = try Pruning.plan(store, keep: keep)
