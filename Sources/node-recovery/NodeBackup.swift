@@ -24,7 +24,7 @@ struct NodeBackup: AsyncParsableCommand {
         version: "node-backup \(Program.version)",
         subcommands: [
             Create.self, List.self, Show.self, Verify.self, Diff.self, Extract.self,
-            Restore.self, Prune.self, Config.self,
+            Restore.self, Prune.self, Doctor.self, Config.self,
         ]
     )
 }
@@ -112,6 +112,9 @@ extension NodeBackup {
         @Option(help: ArgumentHelp("Our private key for etcd.", valueName: "file"))
         var etcdKey: String?
 
+        @Option(help: ArgumentHelp("Write figures for node_exporter into FILE.", valueName: "file"))
+        var metrics: String?
+
         @Option(help: .hidden)
         var terminationLog = WellKnownPaths.terminationLog.string
 
@@ -127,14 +130,30 @@ extension NodeBackup {
         func run() async throws {
             let settings = try common.settings()
             let session = try Session(common, settings: settings, limit: timeout?.duration ?? settings.timeout)
-            let request = try request(settings)
+            let request = request(settings)
             let run = BackupRun(request, on: session.node, meter: session.meter)
             if dryRun {
                 let forecast = try await run.forecast()
                 Streams.printResult(common.json ? try JSONText.of(forecast) : forecast.text)
                 return
             }
-            let result = try await session.showingProgress { try await run.create() }
+            let result: (point: RecoveryPoint, pruned: [Retention.Decision])
+            do {
+                result = try await session.showingProgress { try await run.create() }
+            } catch {
+                // ignored: why there is no recovery point matters more than why there are no figures of it
+                if let file = metrics ?? settings.metrics {
+                    try? MetricsFile.write(to: FilePath(file), of: request.directory)
+                }
+                throw error
+            }
+            if let file = metrics ?? settings.metrics {
+                do {
+                    try MetricsFile.write(to: FilePath(file), of: request.directory)
+                } catch {
+                    session.node.log.warning("no figures were written: \(error), continuing")
+                }
+            }
             if common.json {
                 Streams.printResult(try JSONText.of(PointSummary(result.point)))
             } else if !common.quiet {
@@ -142,7 +161,8 @@ extension NodeBackup {
             }
         }
 
-        private func request(_ settings: Settings) throws -> BackupRequest {
+        /// What is asked for: options over the configuration.
+        func request(_ settings: Settings) -> BackupRequest {
             var request = BackupRequest(
                 directory: common.directory(settings),
                 jobs: jobs ?? settings.jobs ?? Session.processors,

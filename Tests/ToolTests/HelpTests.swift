@@ -102,6 +102,7 @@ import Testing
                   --etcd-cacert <file>    The authority that signed etcd's certificate.
                   --etcd-cert <file>      Our certificate for etcd.
                   --etcd-key <file>       Our private key for etcd.
+                  --metrics <file>        Write figures for node_exporter into FILE.
                   --version               Show the version.
                   -h, --help              Show help information.
                 """
