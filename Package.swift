@@ -164,7 +164,14 @@ let package = Package(
             fixtures: true
         ),
         tests("MachineTests", ["TestSupport", system]),
-        tests("ToolTests", ["node-recovery", "Recovery", "Reporting", "Files", "TestSupport", argumentParser, system]),
+        tests(
+            "ToolTests",
+            [
+                "node-recovery", "Recovery", "Backup", "Configuration", "NodeInterface", "Reporting", "Files",
+                "TestSupport",
+                argumentParser, system,
+            ]
+        ),
         tests(
             "PackageTests",
             [

@@ -3,7 +3,7 @@ import Files
 import FoundationEssentials
 import Logging
 import NodeInterface
-import RecoveryPoints
+package import RecoveryPoints
 import Reporting
 import SystemPackage
 
@@ -299,7 +299,7 @@ struct BackupPlanner {
 
 extension RecoveryPoint {
     /// Whether one of its files is there in its full length.
-    func has(_ file: StoredFile) -> Bool {
+    package func has(_ file: StoredFile) -> Bool {
         // ignored: a file that cannot be looked at is not shared, and verify tells why
         guard let stat = try? RootDirectory(path: directory).stat(FilePath(file.name)) else { return false }
         return stat.kind == .regular && stat.size == file.sizeBytes

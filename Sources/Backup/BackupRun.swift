@@ -145,14 +145,22 @@ public struct BackupRun {
         guard geteuid() == 0 else { throw BackupError.notRoot }
         let root = try RootDirectory(path: node.root)
         let directory = try openDirectory()
-        if !request.allowsRootFileSystem {
-            let device = try directory.stat(".").identity.device
-            for path: FilePath in ["/", "/etc", "/usr/local", "/var/lib/kubelet", "/var/lib/etcd"] {
-                guard try root.exists(path), try root.stat(path).identity.device == device else { continue }
-                throw BackupError.notAMount(directory: request.directory.string)
-            }
+        if !request.allowsRootFileSystem, try Self.isPart(directory, ofFileSystemsOf: root) {
+            throw BackupError.notAMount(directory: request.directory.string)
         }
         return root
+    }
+
+    /// Whether a directory lies on a file system that a recovery writes to, and would be lost with it.
+    package static func isPart(
+        _ directory: RootDirectory,
+        ofFileSystemsOf root: RootDirectory
+    ) throws(FilesError) -> Bool {
+        let device = try directory.stat(".").identity.device
+        for path: FilePath in ["/", "/etc", "/usr/local", "/var/lib/kubelet", "/var/lib/etcd"] {
+            if try root.exists(path), try root.stat(path).identity.device == device { return true }
+        }
+        return false
     }
 
     private func openDirectory() throws -> RootDirectory {

@@ -10,7 +10,7 @@ package struct StaticPod {
     private let document: YAMLNode
 
     /// Reads a manifest of at most 4 MiB.
-    package static func read(_ path: FilePath, in root: RootDirectory) throws -> StaticPod {
+    package static func read(_ path: FilePath, in root: any FileSource) throws -> StaticPod {
         let bytes = try root.readFile(path, limitBytes: 4 << 20)
         do throws(YAMLError) {
             return StaticPod(path: path, document: try YAMLNode(reading: bytes, name: path.string))
@@ -59,7 +59,7 @@ package struct StaticPod {
 /// The static pods of a node as one set: all manifests and what they need below `/etc/kubernetes`.
 package enum StaticPods {
     /// Every manifest in the directory of static pods, by name; none when there is no such directory.
-    package static func all(in root: RootDirectory) throws -> [StaticPod] {
+    package static func all(in root: any FileSource) throws -> [StaticPod] {
         let directory = WellKnownPaths.staticPodManifests
         guard try root.exists(directory) else { return [] }
         return try root.names(in: directory).filter(isManifest).sorted { $0.string < $1.string }

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <string.h>
 #include <signal.h>
+#include <sys/timex.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -104,6 +105,12 @@ void CLinux_wall_clock(int64_t *seconds, int32_t *nanoseconds) {
     clock_gettime(CLOCK_REALTIME, &now);
     *seconds = now.tv_sec;
     *nanoseconds = (int32_t)now.tv_nsec;
+}
+
+int CLinux_clock_is_synchronized(void) {
+    struct timex state = {.modes = 0};
+    if (adjtimex(&state) < 0) return -1;
+    return (state.status & STA_UNSYNC) == 0;
 }
 
 int CLinux_wait_for_signal(const sigset_t *set, int64_t nanoseconds) {

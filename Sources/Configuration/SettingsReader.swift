@@ -1,3 +1,4 @@
+internal import Files
 internal import Reporting
 internal import TOMLKit
 
@@ -8,8 +9,13 @@ extension Settings {
     /// - Parameters:
     ///   - text: the document.
     ///   - file: its path, for messages.
+    /// - Returns: the keys that it sets, by their full names, with the line of each as far as it is known.
     /// - Throws: ``ConfigurationError`` with the file and the line.
-    public mutating func apply(_ text: String, file: String) throws(ConfigurationError) {
+    @discardableResult
+    public mutating func apply(
+        _ text: String,
+        file: String
+    ) throws(ConfigurationError) -> [(name: String, line: Int?)] {
         let table: TOMLTable
         do {
             table = try TOMLTable(string: text)
@@ -18,21 +24,28 @@ extension Settings {
         } catch {
             throw ConfigurationError(file: file, line: nil, reason: "\(error)")
         }
-        try apply(table, prefix: "", source: Source(text: text, file: file))
+        var found: [(name: String, line: Int?)] = []
+        try apply(table, prefix: "", source: Source(text: text, file: file), &found)
+        return found
     }
 
-    private mutating func apply(_ table: TOMLTable, prefix: String, source: Source) throws(ConfigurationError) {
+    private mutating func apply(
+        _ table: TOMLTable,
+        prefix: String,
+        source: Source,
+        _ found: inout [(name: String, line: Int?)]
+    ) throws(ConfigurationError) {
         for name in table.keys {
             guard let value = table[name] else { continue }
             let full = prefix + name
-            if let key = SettingsSchema.keys.first(where: { $0.name == full }) {
+            if let key = SettingsSchema.keys.first(where: { $0.fullName == full }) {
                 guard let checked = SettingsSchema.Value(value, for: key.kind) else {
                     throw source.error(at: full, "'\(full)' must be \(key.kind.expectation)")
                 }
                 key.store(&self, checked)
-            } else if let section = value.table, SettingsSchema.keys.contains(where: { $0.name.hasPrefix(full + ".") })
-            {
-                try apply(section, prefix: full + ".", source: source)
+                found.append((full, source.line(of: full)))
+            } else if let section = value.table, SettingsSchema.keys.contains(where: { $0.section == full }) {
+                try apply(section, prefix: full + ".", source: source, &found)
             } else {
                 throw source.error(at: full, "there is no key '\(full)'\(Self.suggestion(for: full))")
             }
@@ -41,7 +54,7 @@ extension Settings {
 
     /// `; did you mean 'keep'?` when a key of the schema is two edits away at most.
     private static func suggestion(for name: String) -> String {
-        let near = SettingsSchema.keys.map { ($0.name, editDistance($0.name, name)) }.min { $0.1 < $1.1 }
+        let near = SettingsSchema.keys.map { ($0.fullName, editDistance($0.fullName, name)) }.min { $0.1 < $1.1 }
         guard let near, near.1 <= 2 else { return "" }
         return "; did you mean '\(near.0)'?"
     }
@@ -69,30 +82,31 @@ extension SettingsSchema.Value {
         switch kind {
         case .text:
             guard let text = value.string, !text.isEmpty else { return nil }
-            self.init(text: text)
+            self = .text(text)
         case .path:
             guard let text = value.string, text.hasPrefix("/") else { return nil }
-            self.init(text: text)
-        case .texts:
+            self = .text(text)
+        case .texts, .patterns:
             guard let array = value.array else { return nil }
             var texts = [String]()
             for item in array {
                 guard let text = item.string else { return nil }
+                if case .patterns = kind, PathPattern(text: text) == nil { return nil }
                 texts.append(text)
             }
-            self.init(texts: texts)
+            self = .texts(texts)
         case .boolean:
             guard let boolean = value.bool else { return nil }
-            self.init(boolean: boolean)
+            self = .boolean(boolean)
         case .duration:
             guard let text = value.string, let duration = Duration(operatorText: text) else { return nil }
-            self.init(duration: duration)
+            self = .duration(duration)
         case .integer(let range):
             guard let integer = value.int, range.contains(integer) else { return nil }
-            self.init(integer: integer)
+            self = .integer(integer)
         case .choice(let choices):
             guard let text = value.string, choices.contains(text) else { return nil }
-            self.init(text: text)
+            self = .text(text)
         }
     }
 }
@@ -106,7 +120,8 @@ private struct Source {
         ConfigurationError(file: file, line: line(of: key), reason: reason)
     }
 
-    private func line(of key: String) -> Int? {
+    /// The line of a key, or of the first one of a table.
+    func line(of key: String) -> Int? {
         var section = ""
         for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
             let words = line.filter { $0 != " " && $0 != "\t" && $0 != "\"" && $0 != "'" && $0 != "\r" }

@@ -9,6 +9,8 @@ public struct FileSystemSpace: Hashable, Sendable {
     public let availableBytes: Int64
     /// Files that may still be made; `nil` where the file system has no such limit.
     public let availableFiles: Int64?
+    /// Whether it is mounted read-only.
+    public let isReadOnly: Bool
 
     /// Asks the file system that `path` lies on.
     public init(at path: FilePath) throws(FilesError) {
@@ -22,6 +24,7 @@ public struct FileSystemSpace: Hashable, Sendable {
         }
         totalBytes = bytes(raw.f_blocks)
         availableBytes = bytes(raw.f_bavail)
+        isReadOnly = raw.f_flag & UInt(ST_RDONLY) != 0
         availableFiles = raw.f_files == 0 ? nil : Int64(clamping: raw.f_favail)
     }
 }

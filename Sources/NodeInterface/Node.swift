@@ -29,6 +29,8 @@ public struct Node: Sendable {
     public let cancellation: Cancellation
     /// The wall clock.
     public let now: @Sendable () -> FileTime
+    /// Whether the kernel's clock follows another one; `nil` where nobody can tell.
+    public let isClockSynchronized: @Sendable () -> Bool?
     /// Waits, and returns early when the run is to stop.
     public let pause: @Sendable (Duration) -> Void
 
@@ -44,6 +46,7 @@ public struct Node: Sendable {
         log: Logger,
         cancellation: Cancellation,
         now: @escaping @Sendable () -> FileTime,
+        isClockSynchronized: @escaping @Sendable () -> Bool? = { nil },
         pause: (@Sendable (Duration) -> Void)? = nil
     ) {
         self.root = root
@@ -56,6 +59,7 @@ public struct Node: Sendable {
         self.log = log
         self.cancellation = cancellation
         self.now = now
+        self.isClockSynchronized = isClockSynchronized
         self.pause = pause ?? { cancellation.wait($0) }
     }
 

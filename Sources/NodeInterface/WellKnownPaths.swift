@@ -7,10 +7,9 @@ public import SystemPackage
 public enum WellKnownPaths {
     /// Where the recovery points lie unless told otherwise.
     public static let recovery: FilePath = "/var/recovery"
-    /// The configuration file, and the directory whose `*.toml` files are laid over it in the order of their names.
-    public static let configuration: FilePath = "/etc/node-recovery/config.toml"
-    /// Drop-ins for ``configuration``.
-    public static let configurationDropIns: FilePath = "/etc/node-recovery/config.d"
+    /// Where configuration lies, `config.toml` and over it `config.d/*.toml`: the distribution's, and over it the
+    /// machine's own.
+    public static let configuration: [FilePath] = ["/usr/lib/node-recovery", "/etc/node-recovery"]
 
     /// Static pod manifests that the kubelet runs.
     public static let staticPodManifests: FilePath = "/etc/kubernetes/manifests"

@@ -19,7 +19,7 @@ struct EtcdMember: Equatable {
     /// kubeadm has it on the command line of etcd's static pod. The pod of openshift is a script; the values are in
     /// `etcd.env`, as `NODE_<name>_ETCD_NAME` and `NODE_<name>_ETCD_URL_HOST`, and the peer port is 2380.
     /// - Throws: ``RecoveryError/memberUnknown(_:)``.
-    static func read(from root: RootDirectory?, profile: NodeProfile, nodeName: String) throws -> EtcdMember {
+    static func read(from root: (any FileSource)?, profile: NodeProfile, nodeName: String) throws -> EtcdMember {
         guard let root else { throw RecoveryError.memberUnknown("it has no static pods") }
         switch profile {
         case .plain: throw RecoveryError.memberUnknown("its profile is plain")

@@ -9,11 +9,7 @@ import SystemPackage
 extension RecoveryContext {
     /// Who the etcd member of the recovery point is.
     func etcdMember() throws -> EtcdMember {
-        try EtcdMember.read(
-            from: pointFiles().staticPods,
-            profile: point.profile,
-            nodeName: point.manifest.node.name
-        )
+        try proof.etcdMember(in: pointFiles())
     }
 
     /// Where etcd's data lies.

@@ -9,8 +9,8 @@ import SystemPackage
 /// The recovery point of the state that a recovery found: the way back out of it.
 enum FailedState {
     /// What it would take.
-    static func forecast(_ context: RecoveryContext) async throws -> BackupForecast {
-        try await BackupRun(try await request(context, isSaid: false), on: context.node, meter: context.meter)
+    static func forecast(_ proof: Proof, meter: ProgressMeter) async throws -> BackupForecast {
+        try await BackupRun(try await request(proof, meter: meter, says: { _, _ in }), on: proof.node, meter: meter)
             .forecast()
     }
 
@@ -22,35 +22,41 @@ enum FailedState {
         {
             return (point.generation, true)
         }
-        let run = BackupRun(try await request(context, isSaid: true), on: context.node, meter: context.meter)
+        var request = try await request(context.proof, meter: context.meter) { component, error in
+            guard context.point.manifest.component(component) != nil else { return }
+            context.node.log.warning(
+                "the failed state is kept without '\(component)': \(error.summary), continuing"
+            )
+        }
+        request.failedState = FailedStateEntry(recovery: context.identity, target: context.point.generation)
+        let run = BackupRun(request, on: context.node, meter: context.meter)
         return (try await run.create(holding: context.lock).generation, false)
     }
 
     /// Everything that can be taken of the node as it is: on a failed node etcd may be down, a manifest unreadable.
-    /// - Parameter isSaid: whether what cannot be taken is logged, as far as the recovery point has it.
-    private static func request(_ context: RecoveryContext, isSaid: Bool) async throws -> BackupRequest {
+    /// - Parameter says: gets what cannot be taken, and why.
+    private static func request(
+        _ proof: Proof,
+        meter: ProgressMeter,
+        says: (_ component: String, BackupError) -> Void
+    ) async throws -> BackupRequest {
         var request = BackupRequest(
-            directory: context.request.directory,
-            jobs: context.request.jobs,
-            toolVersion: context.request.toolVersion
+            directory: proof.request.directory,
+            jobs: proof.request.jobs,
+            toolVersion: proof.request.toolVersion
         )
         request.allowsRootFileSystem = true  // the store is where it is
         request.skipsUnreadable = true
-        request.profile = .fixed(context.point.profile)
-        request.executable = context.request.executable
-        request.failedState = FailedStateEntry(recovery: context.identity, target: context.point.generation)
+        request.profile = .fixed(proof.point.profile)
+        request.executable = proof.request.executable
         for component in BackupPlan.components {
             var probe = request
             probe.onlyComponents = [component.name]
             do throws(BackupError) {
-                _ = try await BackupRun(probe, on: context.node, meter: context.meter).forecast()
+                _ = try await BackupRun(probe, on: proof.node, meter: meter).forecast()
             } catch {
                 if case .stopped = error { throw error }
-                if isSaid, context.point.manifest.component(component.name) != nil {
-                    context.node.log.warning(
-                        "the failed state is kept without '\(component.name)': \(error.summary), continuing"
-                    )
-                }
+                says(component.name, error)
                 request.skippedComponents.append(component.name)
             }
         }

@@ -34,7 +34,7 @@ enum FileSteps {
             let booted = deployments.first { $0.isBooted }
             throw RecoveryError.wrongDeployment(wanted: wanted.label, booted: booted?.label ?? "none of ostree's")
         }
-        try await context.refuseUnlessBootable(wanted)
+        try await context.proof.refuseUnlessBootable(wanted)
         try await context.node.deployments.makeDefault(wanted)
         guard context.node.units != nil else {
             return .done("'\(wanted.label)' is what the node boots next")

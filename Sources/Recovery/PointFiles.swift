@@ -6,11 +6,12 @@ import SystemPackage
 
 /// The static pods of a recovery point and the kubelet's certificates in it, unpacked beside the recovery points for
 /// the time of the recovery: what tells how etcd is to be restored and whether the control plane can run.
-struct PointFiles {
+struct PointFiles: PointContents {
     /// One directory a component, each standing for the node's `/`; what was not unpacked is not there.
     private let parts: [RootDirectory]
+    private let staticPodsPart: RootDirectory?
     /// The static pods' part; `nil` when the recovery point has none.
-    let staticPods: RootDirectory?
+    var staticPods: (any FileSource)? { staticPodsPart }
 
     /// What is unpacked of each component; no paths take all of it.
     private static let wanted: [(component: String, paths: [TreePath])] = [
@@ -46,7 +47,7 @@ struct PointFiles {
             try writer.finish()
             parts[component] = try RootDirectory(path: place)
         }
-        staticPods = parts["static-pods"]
+        staticPodsPart = parts["static-pods"]
         self.parts = Self.wanted.compactMap { parts[$0.component] }
     }
 

@@ -26,60 +26,35 @@ enum ProveSteps {
 
     @Sendable static func identity(_ context: RecoveryContext) async throws -> StepOutcome {
         if context.skips(.identity) { return .skipped("left out with --skip-check identity") }
-        let manifest = context.point.manifest
-        let here = try NodeIdentity.read(from: context.root, isRunningSystem: context.node.isRunningSystem)
-        guard here.name == manifest.node.name else {
-            throw RecoveryError.otherNode("it is of '\(manifest.node.name)', and this is '\(here.name)'")
-        }
-        if let wanted = manifest.node.machineID, let found = here.machineID, wanted != found {
-            throw RecoveryError.otherNode("its machine id is \(wanted), and this one's is \(found)")
-        }
-        let profile = try ProfileDetector.detect(in: context.root).profile.rawValue
-        // A failed upgrade can have taken the signs of a profile away; another profile's signs are another matter.
-        guard profile == manifest.profile || profile == NodeProfile.plain.rawValue else {
-            throw RecoveryError.otherProfile(of: manifest.profile, here: profile)
-        }
-        return .done("it is of this node, '\(here.name)', profile \(manifest.profile)")
+        let here = try context.proof.identity()
+        return .done("it is of this node, '\(here.name)', profile \(context.point.manifest.profile)")
     }
 
     @Sendable static func certificates(_ context: RecoveryContext) async throws -> StepOutcome {
         guard context.point.profile != .plain else { return .skipped("the profile is plain") }
+        let found = try context.proof.certificates(in: context.pointFiles())
         let now = context.node.now().seconds
-        var expired: [String] = []
-        var first: (date: Int64, path: FilePath)?
-        let files = try context.pointFiles()
-        for path in try RecoveryCertificates.paths(in: files) {
-            guard let bytes = try files.read(path) else { continue }
-            for certificate in Certificate.all(inPEM: bytes).prefix(1) {
-                if certificate.notAfter < now {
-                    expired.append(
-                        "'\(path)' (\(certificate.commonName)) on \(Certificate.text(of: certificate.notAfter))"
-                    )
-                } else if certificate.notAfter < first?.date ?? .max {
-                    first = (certificate.notAfter, path)
-                }
-            }
-        }
+        let expired = found.filter { $0.notAfter < now }.map(\.text)
         guard expired.isEmpty || context.skips(.certificates) else {
             throw RecoveryError.certificatesExpired(expired)
         }
         for certificate in expired { context.node.log.warning("expired: \(certificate), continuing as asked") }
-        guard let first else { return .skipped("there are none in the recovery point") }
-        return .done("the first one to expire is '\(first.path)', on \(Certificate.text(of: first.date))")
+        let valid = found.filter { $0.notAfter >= now }
+        guard let first = valid.min(by: { $0.notAfter < $1.notAfter }) else {
+            return .skipped("there are none in the recovery point")
+        }
+        return .done("the first one to expire is '\(first.path)', on \(Certificate.text(of: first.notAfter))")
     }
 
     @Sendable static func images(_ context: RecoveryContext) async throws -> StepOutcome {
         guard context.point.profile != .plain else { return .skipped("the profile is plain") }
         if context.skips(.images) { return .skipped("left out with --skip-check images") }
-        guard let pods = try context.pointFiles().staticPods else { return .skipped("there are no static pods") }
-        guard try context.node.containers.runtime() != nil else {
-            return .skipped("no container runtime answers, so nobody can tell")
+        switch try context.proof.images(in: context.pointFiles()) {
+        case .noStaticPods: return .skipped("there are no static pods")
+        case .noRuntime: return .skipped("no container runtime answers, so nobody can tell")
+        case .present(let count): return .done("all \(count) images of the static pods are here")
+        case .missing(let missing): throw RecoveryError.imagesMissing(missing)
         }
-        let present = Set(try context.node.containers.images().flatMap { [$0.id] + $0.tags + $0.digests })
-        let wanted = Set(try StaticPods.all(in: pods).flatMap(\.images))
-        let missing = wanted.filter { !present.contains($0) && !present.contains(ImageName.full($0)) }
-        guard missing.isEmpty else { throw RecoveryError.imagesMissing(missing.sorted()) }
-        return .done("all \(wanted.count) images of the static pods are here")
     }
 
     @Sendable static func bootable(_ context: RecoveryContext) async throws -> StepOutcome {
@@ -88,33 +63,18 @@ enum ProveSteps {
         case .over(let outcome): return outcome
         case .toBoot(let wanted, _): deployment = wanted
         }
-        try await context.refuseUnlessBootable(deployment)
+        try await context.proof.refuseUnlessBootable(deployment)
         return .done("'\(deployment.label)' can be booted")
     }
 
     @Sendable static func space(_ context: RecoveryContext) async throws -> StepOutcome {
         if context.skips(.space) { return .skipped("left out with --skip-check space") }
-        var needs: [FileSystemNeed] = []
-        for component in TreeComponents.names {
-            guard let restorer = try context.restorer(for: component) else { continue }
-            for need in try restorer.neededBytes() {
-                try needs.append(FileSystemNeed(place: need.path, bytes: need.bytes))
-            }
-        }
-        if let etcd = context.point.manifest.etcd {
-            let place = try context.etcdPlacement().directory
-            try needs.append(FileSystemNeed(place: place, bytes: etcd.totalSizeBytes + etcd.totalSizeBytes / 10))
-        }
-        if context.journal.header.keepsFailedState {
-            let forecast = try await FailedState.forecast(context)
-            try needs.append(FileSystemNeed(place: context.store.path, bytes: forecast.neededBytes))
-        }
-        for need in FileSystemNeed.combined(needs) {
-            let free = try FileSystemSpace(at: need.place).availableBytes
-            guard need.bytes <= free else {
-                throw RecoveryError.noSpace(place: need.place.string, neededBytes: need.bytes, freeBytes: free)
-            }
-        }
+        let needs = try await context.proof.spaceNeeds(
+            in: context.pointFiles(),
+            keepsFailedState: context.journal.header.keepsFailedState,
+            meter: context.meter
+        )
+        try context.proof.refuseUnlessRoom(for: needs)
         let total = needs.reduce(0) { $0 + $1.bytes }
         return .done("about \(ByteCount(total)) will be written, and there is room for it")
     }
@@ -170,9 +130,9 @@ enum RecoveryCertificates {
     ///
     /// kubeadm: everything in `pki` that ends in `.crt`; openshift: what the static pods have as `tls.crt` and etcd's
     /// own; both: the kubelet's. Authorities are in files of their own and outlive what they sign.
-    static func paths(in files: PointFiles) throws -> [FilePath] {
+    static func paths(in root: (any FileSource)?) throws -> [FilePath] {
         var paths = [WellKnownPaths.kubeletCertificate, WellKnownPaths.kubeletServingCertificate]
-        guard let root = files.staticPods else { return paths }
+        guard let root else { return paths }
         for top in [WellKnownPaths.clusterKeys, WellKnownPaths.staticPodResources] where try root.exists(top) {
             try collect(top, in: root, depth: 0, into: &paths)
         }
@@ -181,14 +141,14 @@ enum RecoveryCertificates {
 
     private static func collect(
         _ directory: FilePath,
-        in root: RootDirectory,
+        in root: any FileSource,
         depth: Int,
         into paths: inout [FilePath]
     ) throws {
         for name in try root.names(in: directory).sorted(by: { $0.string < $1.string }) {
             let path = directory.appending(name)
             // The kubelet keeps links to the version in force; each file is looked at once, where it lies.
-            let kind = try root.stat(path, followsLink: false).kind
+            let kind = try root.kind(of: path)
             if kind == .directory, depth < 8 {
                 try collect(path, in: root, depth: depth + 1, into: &paths)
             } else if kind == .regular, name.extension == "crt", !name.string.hasPrefix("ca") {

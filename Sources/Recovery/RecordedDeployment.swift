@@ -10,13 +10,21 @@ enum RecordedDeployment {
 }
 
 extension RecoveryContext {
+    /// Looks for the recorded deployment among the node's, unless the operator said to stay on the booted one.
+    /// - Throws: ``RecoveryError/deploymentGone(_:)``.
+    func recordedDeployment() async throws -> RecordedDeployment {
+        if point.manifest.deployment != nil, skips(.deployment) { return .over(.skipped("left out with --force")) }
+        return try await proof.recordedDeployment()
+    }
+}
+
+extension Proof {
     /// Looks for the recorded deployment among the node's.
     /// - Throws: ``RecoveryError/deploymentGone(_:)``.
     func recordedDeployment() async throws -> RecordedDeployment {
         guard let recorded = point.manifest.deployment else {
             return .over(.skipped("the recovery point has no deployment"))
         }
-        if skips(.deployment) { return .over(.skipped("left out with --force")) }
         guard let all = try await node.deployments.deployments() else {
             return .over(.skipped("the node is not managed by ostree"))
         }

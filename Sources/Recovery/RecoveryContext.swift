@@ -83,19 +83,23 @@ final class RecoveryContext {
 
     private var unpacked: PointFiles?
 
+    /// The checks of the phase `prove`.
+    var proof: Proof {
+        Proof(
+            node: node,
+            root: root,
+            store: store,
+            point: point,
+            request: request,
+            keptPaths: journal.header.keptPaths
+        )
+    }
+
     // MARK: Trees
 
     /// The engine that makes the trees of a component equal to the recovery point; `nil` when the point has none.
     func restorer(for component: String) throws -> TreeRestorer? {
-        try TreeRestore.engine(
-            component,
-            of: point,
-            root: root,
-            store: store,
-            keptPaths: journal.header.keptPaths,
-            node: node,
-            jobs: request.jobs
-        )
+        try proof.restorer(for: component)
     }
 
     /// Restores the trees of a component.

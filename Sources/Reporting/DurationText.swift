@@ -11,9 +11,9 @@ extension Duration {
         return whole / 60 % 60 == 0 ? "\(whole / 3600) h" : "\(whole / 3600) h \(whole / 60 % 60) min"
     }
 
-    /// Reads what a person types for a duration: a number with `s`, `m`, `min` or `h`, or seconds without a unit.
+    /// Reads what a person types for a duration: a number with `s`, `m`, `min`, `h` or `d`, or seconds without a unit.
     ///
-    /// `90`, `90s`, `8m`, `8min`, `1.5h` are accepted; `nil` for everything else, and for what is not above zero.
+    /// `90`, `90s`, `8m`, `8min`, `1.5h`, `7d` are accepted; `nil` for everything else, and for what is not above zero.
     public init?(operatorText text: String) {
         let digits = text.prefix { $0.isNumber || $0 == "." }
         guard let number = Double(String(digits)), number > 0, number < 1e9 else { return nil }
@@ -21,6 +21,7 @@ extension Duration {
         case "", "s": self = .milliseconds(Int64(number * 1000))
         case "m", "min": self = .milliseconds(Int64(number * 60_000))
         case "h": self = .milliseconds(Int64(number * 3_600_000))
+        case "d": self = .milliseconds(Int64(number * 86_400_000))
         default: return nil
         }
     }

@@ -50,4 +50,8 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
     case config = 78
     /// Nothing was done, because a recovery is under way on this node; `sysexits.h` has no number for that.
     case recoveryUnderWay = 79
+    /// The node can be recovered, but something is to be done about it: what `doctor` calls amber.
+    case needsAttention = 80
+    /// The node cannot be recovered as it is now: what `doctor` calls red.
+    case notRecoverable = 81
 }

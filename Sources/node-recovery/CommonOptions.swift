@@ -20,7 +20,7 @@ struct CommonOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Read the configuration from FILE (default: /etc/node-recovery/config.toml below the root).",
+            "Read the configuration from FILE alone (default: /etc/node-recovery/config.toml below the root).",
             valueName: "file"
         ),
         completion: .file(extensions: ["toml"])
@@ -48,52 +48,31 @@ struct CommonOptions: ParsableArguments {
 
     /// What kind of node it is: the option, else the configuration, else what the node looks like.
     func profileChoice(_ settings: Settings) -> BackupRequest.ProfileChoice {
-        guard let name = profile?.rawValue ?? settings.profile, let known = NodeProfile(rawValue: name) else {
-            return .detect
-        }
-        return .fixed(known)
+        NodeProfile(rawValue: settings.profile).map { .fixed($0) } ?? .detect
     }
 
-    /// Where the recovery points lie: the option, else the configuration, else `/var/recovery` below the root.
+    /// Where the recovery points lie: the option as it is, else what the configuration says below the root.
     func directory(_ settings: Settings) -> FilePath {
         if let dir { return FilePath(dir) }
-        return rootPath.appending(FilePath(settings.directory ?? WellKnownPaths.recovery.string).components)
+        return rootPath.appending(FilePath(settings.directory).components)
     }
 
-    /// The configuration files in force, read and laid over each other.
+    /// The settings in force: what ``layers()`` says of each.
+    func settings() throws -> Settings { try layers().settings }
+
+    /// The configuration files laid over each other, and over them the options of every command.
     ///
-    /// The default file may be missing; one that was named may not. Drop-ins `config.d/*.toml` beside the file follow
-    /// in the order of their names.
-    func settings() throws -> Settings {
-        var settings = Settings()
-        let root = try RootDirectory(path: rootPath)
-        let limit = 1 << 20
+    /// The default files may be missing; one that was named may not, and then it is the only one.
+    func layers() throws -> LayeredSettings {
+        var layers = LayeredSettings()
         if let config {
-            let bytes: [UInt8]
-            do throws(FilesError) {
-                let file = try OwnedDescriptor(reading: FilePath(config))
-                bytes = try file.descriptor.readAll(limitBytes: limit, path: config)
-            } catch {
-                throw ConfigurationError(file: config, line: nil, reason: "could not be read: \(error.errno)")
-            }
-            try settings.apply(String(decoding: bytes, as: UTF8.self), file: config)
-            return settings
+            try layers.read(FilePath(config))
+        } else {
+            try layers.read(WellKnownPaths.configuration, in: RootDirectory(path: rootPath))
         }
-        if try root.exists(WellKnownPaths.configuration) {
-            let bytes = try root.readFile(WellKnownPaths.configuration, limitBytes: limit)
-            try settings.apply(
-                String(decoding: bytes, as: UTF8.self),
-                file: root.fullPath(of: WellKnownPaths.configuration).string
-            )
-        }
-        if try root.exists(WellKnownPaths.configurationDropIns) {
-            for name in try root.names(in: WellKnownPaths.configurationDropIns) where name.extension == "toml" {
-                let path = WellKnownPaths.configurationDropIns.appending(name)
-                let bytes = try root.readFile(path, limitBytes: limit)
-                try settings.apply(String(decoding: bytes, as: UTF8.self), file: root.fullPath(of: path).string)
-            }
-        }
-        return settings
+        if let dir { layers.apply(option: "--dir", to: "dir") { $0.directory = dir } }
+        if let profile { layers.apply(option: "--profile", to: "profile") { $0.profile = profile.rawValue } }
+        return layers
     }
 }
 

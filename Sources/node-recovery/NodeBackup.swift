@@ -24,7 +24,7 @@ struct NodeBackup: AsyncParsableCommand {
         version: "node-backup \(Program.version)",
         subcommands: [
             Create.self, List.self, Show.self, Verify.self, Diff.self, Extract.self,
-            Restore.self, Prune.self,
+            Restore.self, Prune.self, Doctor.self, Config.self,
         ]
     )
 }
@@ -115,6 +115,9 @@ extension NodeBackup {
         @Option(help: ArgumentHelp("Our private key for etcd.", valueName: "file"), completion: .file())
         var etcdKey: String?
 
+        @Option(help: ArgumentHelp("Write figures for node_exporter into FILE.", valueName: "file"))
+        var metrics: String?
+
         @Option(help: .hidden)
         var terminationLog = HostEntry.terminationLog.string
 
@@ -130,14 +133,30 @@ extension NodeBackup {
         func run() async throws {
             let settings = try common.settings()
             let session = try Session(common, settings: settings, limit: timeout?.duration ?? settings.timeout)
-            let request = try request(settings)
+            let request = request(settings)
             let run = BackupRun(request, on: session.node, meter: session.meter)
             if dryRun {
                 let forecast = try await run.forecast()
                 Streams.printResult(common.json ? try JSONText.of(forecast) : forecast.text)
                 return
             }
-            let result = try await session.showingProgress { try await run.create() }
+            let result: (point: RecoveryPoint, pruned: [Retention.Decision])
+            do {
+                result = try await session.showingProgress { try await run.create() }
+            } catch {
+                // ignored: why there is no recovery point matters more than why there are no figures of it
+                if let file = metrics ?? settings.metrics {
+                    try? MetricsFile.write(to: FilePath(file), of: request.directory)
+                }
+                throw error
+            }
+            if let file = metrics ?? settings.metrics {
+                do {
+                    try MetricsFile.write(to: FilePath(file), of: request.directory)
+                } catch {
+                    session.node.log.warning("no figures were written: \(error), continuing")
+                }
+            }
             if common.json {
                 Streams.printResult(try JSONText.of(PointSummary(result.point)))
             } else if !common.quiet {
@@ -145,7 +164,8 @@ extension NodeBackup {
             }
         }
 
-        private func request(_ settings: Settings) throws -> BackupRequest {
+        /// What is asked for: options over the configuration.
+        func request(_ settings: Settings) -> BackupRequest {
             var request = BackupRequest(
                 directory: common.directory(settings),
                 jobs: jobs ?? settings.jobs ?? Session.processors,
@@ -153,27 +173,18 @@ extension NodeBackup {
             )
             request.profile = common.profileChoice(settings)
             request.onlyComponents = component.isEmpty ? nil : component
-            request.skippedComponents = skip + (settings.skippedComponents ?? [])
-            request.exclusions = try (exclude + (settings.excludedPaths ?? [])).map { text in
-                guard let pattern = PathPattern(text: text) else {
-                    throw ConfigurationError(
-                        file: common.config ?? WellKnownPaths.configuration.string,
-                        line: nil,
-                        reason: "'\(text)' is not a path or pattern below the root"
-                    )
-                }
-                return pattern
-            }
-            request.keep = keep ?? settings.keep ?? request.keep
+            request.skippedComponents = skip + settings.skippedComponents
+            request.exclusions = (exclude + settings.excludedPaths).compactMap { PathPattern(text: $0) }
+            request.keep = keep ?? settings.keep
             request.level = level ?? settings.level
-            request.allowsRootFileSystem = allowRootfs || settings.allowRootFileSystem == true
-            request.skipsUnreadable = skipUnreadable || settings.skipUnreadable == true
+            request.allowsRootFileSystem = allowRootfs || settings.allowRootFileSystem
+            request.skipsUnreadable = skipUnreadable || settings.skipUnreadable
             request.verifies = !noVerify
             request.etcd.endpoint = etcdEndpoint ?? settings.etcdEndpoint
             request.etcd.authority = etcdCacert ?? settings.etcdAuthority
             request.etcd.certificate = etcdCert ?? settings.etcdCertificate
             request.etcd.key = etcdKey ?? settings.etcdKey
-            request.etcd.stallLimit = settings.etcdStallLimit ?? request.etcd.stallLimit
+            request.etcd.stallLimit = settings.etcdStallLimit
             request.executable = "/proc/self/exe"
             request.terminationLog = FilePath(terminationLog)
             return request
@@ -422,7 +433,7 @@ extension NodeBackup {
         func run() async throws {
             let settings = try common.settings()
             let store = try RecoveryStore(path: common.directory(settings))
-            let keep = keep ?? settings.keep ?? 2
+            let keep = keep ?? settings.keep
             let decisions: [Retention.Decision]
             if dryRun {
                 decisions = try Pruning.plan(store, keep: keep)

@@ -61,7 +61,7 @@ extension NodeBackup {
                 toolVersion: "node-recovery \(Program.version)"
             )
             request.generation = point
-            request.keptPaths = (keepPath + (settings.excludedPaths ?? [])).compactMap { PathPattern(text: $0) }
+            request.keptPaths = (keepPath + settings.excludedPaths).compactMap { PathPattern(text: $0) }
             let restore = ComponentRestore(request, on: session.node)
             if dryRun {
                 var lines = DifferenceLines(asJSON: common.json)

@@ -20,6 +20,8 @@ struct Session {
     private let terminal: Terminal
     private let notifier: ServiceNotifier
     private let showsProgress: Bool
+    /// Whether results may have colours: on a terminal where a bar would be drawn.
+    let resultHasColor: Bool
 
     /// Processors that this process may use.
     static var processors: Int {
@@ -57,8 +59,11 @@ struct Session {
             cluster: isRunningSystem ? KubernetesCluster(root: root, cancellation: cancellation) : nil,
             log: log,
             cancellation: cancellation,
-            now: { Session.wallClock() }
+            now: { Session.wallClock() },
+            isClockSynchronized: { [0: false, 1: true][CLinux_clock_is_synchronized()] }
         )
+        let output = Terminal(descriptor: .standardOutput, environment: environment)
+        resultHasColor = output.hasColor && output.progressStyle == .bar
         notifier = ServiceNotifier(environment: environment)
         showsProgress = !common.quiet && !Journal.isConnected(environment: environment)
     }

@@ -167,7 +167,7 @@ struct UpgradeRecovery: AsyncParsableCommand {
         request.undoes = undo
         request.skippedChecks = Set(skipCheck.compactMap { RecoveryRequest.Check(rawValue: $0.rawValue) })
         if force { request.skippedChecks.insert(.deployment) }
-        request.keptPaths = (keepPath + (settings.excludedPaths ?? [])).compactMap { PathPattern(text: $0) }
+        request.keptPaths = (keepPath + settings.excludedPaths).compactMap { PathPattern(text: $0) }
         request.keepsFailedState = !withoutUndo
         request.rebootsByItself = reboot
         request.stopsAfterPhase = step

@@ -28,6 +28,7 @@ import Testing
             jobs = 2
             allow_rootfs = true
             skip_unreadable = false
+            metrics = "/var/lib/x.prom"
             [components]
             skip = ["images"]
             exclude = ["/etc/cache"]
@@ -39,6 +40,9 @@ import Testing
             stall_limit = "45s"
             [runtime]
             socket = "/run/x.sock"
+            [doctor]
+            max_age = "36h"
+            expiry_warning = "14d"
             """
         )
         var expected = Settings()
@@ -58,6 +62,9 @@ import Testing
         expected.etcdKey = "/c"
         expected.etcdStallLimit = .seconds(45)
         expected.runtimeSocket = "/run/x.sock"
+        expected.metrics = "/var/lib/x.prom"
+        expected.doctorMaxAge = .seconds(36 * 3600)
+        expected.doctorExpiryWarning = .seconds(14 * 86_400)
         #expect(settings == expected)
     }
 
@@ -94,6 +101,11 @@ import Testing
             ("timeout = \"soon\"", "'timeout' must be a duration such as \"8min\" or \"30s\""),
             ("profile = \"okd\"", "'profile' must be \"auto\", \"openshift\", \"kubeadm\", \"plain\""),
             ("dir = \"recovery\"", "'dir' must be an absolute path in quotes"),
+            (
+                "components.exclude = [\"a\", \"/../b\"]",
+                "'components.exclude' must be a list of paths or patterns below the root, in quotes"
+            ),
+            ("metrics = \"x.prom\"", "'metrics' must be an absolute path in quotes"),
             ("components.skip = \"images\"", "'components.skip' must be a list of texts in quotes"),
             ("allow_rootfs = 1", "'allow_rootfs' must be true or false"),
         ]

@@ -108,18 +108,23 @@ struct BadInputTests {
             on: node,
             as: points
         )
-        // The default one counts as well.
-        try Shell.output(
-            "mkdir -p '\(node.root)/etc/node-recovery'; echo kep=3 > '\(node.root)/etc/node-recovery/config.toml'"
-        )
-        try expect(
-            try node.create(),
-            78,
-            says: "'\(node.root)/etc/node-recovery/config.toml', line 1: there is no key 'kep'",
-            hint: "mend the line",
-            on: node,
-            as: points
-        )
+        // The default ones count as well.
+        for place in [
+            "usr/lib/node-recovery/config.toml", "usr/lib/node-recovery/config.d/1.toml",
+            "etc/node-recovery/config.toml", "etc/node-recovery/config.d/1.toml",
+        ] {
+            let file = node.root.appending(place)
+            try Shell.output("mkdir -p '\(file.removingLastComponent())'; echo kep=3 > '\(file)'")
+            try expect(
+                try node.create(),
+                78,
+                says: "'\(file)', line 1: there is no key 'kep'",
+                hint: "mend the line",
+                on: node,
+                as: points
+            )
+            try Shell.output("rm '\(file)'")
+        }
     }
 
     @Test("with a component that there is not lists those that there are") func unknownComponent() throws {

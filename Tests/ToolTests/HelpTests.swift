@@ -11,7 +11,8 @@ import Testing
         (NodeBackup.self, NodeBackup.Show.self), (NodeBackup.self, NodeBackup.Verify.self),
         (NodeBackup.self, NodeBackup.Diff.self), (NodeBackup.self, NodeBackup.Extract.self),
         (NodeBackup.self, NodeBackup.Restore.self),
-        (NodeBackup.self, NodeBackup.Prune.self), (EtcdSnapshot.self, EtcdSnapshot.Save.self),
+        (NodeBackup.self, NodeBackup.Prune.self), (NodeBackup.self, NodeBackup.Config.Show.self),
+        (EtcdSnapshot.self, EtcdSnapshot.Save.self),
         (EtcdSnapshot.self, EtcdSnapshot.Status.self), (EtcdSnapshot.self, EtcdSnapshot.Verify.self),
         (EtcdSnapshot.self, EtcdSnapshot.Restore.self),
         (UpgradeRecovery.self, UpgradeRecovery.self),
@@ -75,7 +76,7 @@ import Testing
                   --dir <dir>             Keep the recovery points in DIR (default:
                                           /var/recovery).
                   --root <dir>            Treat DIR as the node's '/'. (default: /)
-                  --config <file>         Read the configuration from FILE (default:
+                  --config <file>         Read the configuration from FILE alone (default:
                                           /etc/node-recovery/config.toml below the root).
                   --profile <profile>     What kind of node this is: auto, openshift, kubeadm
                                           or plain. (values: auto, openshift, kubeadm, plain)
@@ -101,6 +102,7 @@ import Testing
                   --etcd-cacert <file>    The authority that signed etcd's certificate.
                   --etcd-cert <file>      Our certificate for etcd.
                   --etcd-key <file>       Our private key for etcd.
+                  --metrics <file>        Write figures for node_exporter into FILE.
                   --version               Show the version.
                   -h, --help              Show help information.
                 """

@@ -12,11 +12,12 @@ import Testing
         text = try Shell.output("cat '\(root)/docs/runbook.md'")
     }
 
-    @Test("has a row for every step of the recovery, in order, and for no other")
+    @Test("has a row for every check of the doctor and every step of the recovery, in order, and for no other")
     func steps() {
         let rows = text.split(separator: "\n").filter { $0.hasPrefix("| `") }
         let names = rows.compactMap { $0.split(separator: "`").dropFirst().first }.map { String($0) }
-        #expect(names.filter { !$0.contains(" ") } == RecoverySequence.listing.map(\.name))
+        let checks = ReadinessChecks.listing.map(\.name)
+        #expect(names.filter { !$0.contains(" ") } == checks + RecoverySequence.listing.map(\.name))
     }
 
     @Test("has a row for every exit status", arguments: Reporting.ExitStatus.allCases)

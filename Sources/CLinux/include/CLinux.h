@@ -84,6 +84,9 @@ extern const int CLinux_CLONE_NEWUTS;
 // The wall clock. struct timespec belongs to another module in a program with Swift's runtime inside.
 void CLinux_wall_clock(int64_t *seconds, int32_t *nanoseconds);
 
+// adjtimex(2): 1 when the clock follows another one, 0 when it does not, -1 when the kernel does not say.
+int CLinux_clock_is_synchronized(void);
+
 // sigtimedwait(2): the number of a signal of `set`, or -1 when none came within `nanoseconds`.
 int CLinux_wait_for_signal(const sigset_t *set, int64_t nanoseconds);
 

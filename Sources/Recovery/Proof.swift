@@ -1,0 +1,162 @@
+import Archives
+import Backup
+import Certificates
+import Files
+import NodeInterface
+import RecoveryPoints
+import Reporting
+import SystemPackage
+
+/// What shows that a recovery to a recovery point will work, each check for itself.
+///
+/// The steps of the phase `prove` refuse by them, and the doctor tells by the very same ones: what it calls green, they
+/// let pass. None changes anything.
+struct Proof {
+    let node: Node
+    let root: RootDirectory
+    let store: RecoveryStore
+    let point: RecoveryPoint
+    /// The directory, the threads and the program; what it asks for else is of no account here.
+    let request: RecoveryRequest
+    /// Paths that a restore leaves alone.
+    let keptPaths: [String]
+
+    /// Compares the node that the point is of with this one.
+    /// - Throws: ``RecoveryError/otherNode(_:)``, ``RecoveryError/otherProfile(of:here:)``.
+    func identity() throws -> NodeIdentity {
+        let manifest = point.manifest
+        let here = try NodeIdentity.read(from: root, isRunningSystem: node.isRunningSystem)
+        guard here.name == manifest.node.name else {
+            throw RecoveryError.otherNode("it is of '\(manifest.node.name)', and this is '\(here.name)'")
+        }
+        if let wanted = manifest.node.machineID, let found = here.machineID, wanted != found {
+            throw RecoveryError.otherNode("its machine id is \(wanted), and this one's is \(found)")
+        }
+        let profile = try ProfileDetector.detect(in: root).profile.rawValue
+        // A failed upgrade can have taken the signs of a profile away; another profile's signs are another matter.
+        guard profile == manifest.profile || profile == NodeProfile.plain.rawValue else {
+            throw RecoveryError.otherProfile(of: manifest.profile, here: profile)
+        }
+        return here
+    }
+
+    /// The certificates of the point without which its control plane cannot run.
+    func certificates(in files: some PointContents) throws -> [DatedCertificate] {
+        try DatedCertificate.all(RecoveryCertificates.paths(in: files.staticPods), read: files.read)
+    }
+
+    /// Whether the images of the point's static pods are in the runtime.
+    enum Images {
+        case noStaticPods
+        /// No runtime answers.
+        case noRuntime
+        /// All of so many.
+        case present(Int)
+        case missing([String])
+    }
+
+    /// Looks for the images of the point's static pods.
+    func images(in files: some PointContents) throws -> Images {
+        guard let pods = files.staticPods else { return .noStaticPods }
+        guard try node.containers.runtime() != nil else { return .noRuntime }
+        let present = Set(try node.containers.images().flatMap { [$0.id] + $0.tags + $0.digests })
+        let wanted = Set(try StaticPods.all(in: pods).flatMap(\.images))
+        let missing = wanted.filter { !present.contains($0) && !present.contains(ImageName.full($0)) }
+        return missing.isEmpty ? .present(wanted.count) : .missing(missing.sorted())
+    }
+
+    /// Who the etcd member of the point is.
+    func etcdMember(in files: some PointContents) throws -> EtcdMember {
+        try EtcdMember.read(from: files.staticPods, profile: point.profile, nodeName: point.manifest.node.name)
+    }
+
+    /// The engine that makes the trees of a component equal to the point; `nil` when the point has none.
+    func restorer(for component: String) throws -> TreeRestorer? {
+        try TreeRestore.engine(
+            component,
+            of: point,
+            root: root,
+            store: store,
+            keptPaths: keptPaths,
+            node: node,
+            jobs: request.jobs
+        )
+    }
+
+    /// Bytes that a recovery writes, by file system.
+    func spaceNeeds(
+        in files: some PointContents,
+        keepsFailedState: Bool,
+        meter: ProgressMeter
+    ) async throws -> [FileSystemNeed] {
+        var needs: [FileSystemNeed] = []
+        for component in TreeComponents.names {
+            guard let restorer = try restorer(for: component) else { continue }
+            for need in try restorer.neededBytes() {
+                try needs.append(FileSystemNeed(place: need.path, bytes: need.bytes))
+            }
+        }
+        if let etcd = point.manifest.etcd {
+            let place = root.fullPath(of: try etcdMember(in: files).dataDirectory)
+            try needs.append(FileSystemNeed(place: place, bytes: etcd.totalSizeBytes + etcd.totalSizeBytes / 10))
+        }
+        if keepsFailedState {
+            let forecast = try await FailedState.forecast(self, meter: meter)
+            try needs.append(FileSystemNeed(place: store.path, bytes: forecast.neededBytes))
+        }
+        return FileSystemNeed.combined(needs)
+    }
+
+    /// Compares what is needed with what is free.
+    /// - Throws: ``RecoveryError/noSpace(place:neededBytes:freeBytes:)``.
+    func refuseUnlessRoom(for needs: [FileSystemNeed]) throws {
+        for need in needs {
+            let free = try FileSystemSpace(at: need.place).availableBytes
+            guard need.bytes <= free else {
+                throw RecoveryError.noSpace(place: need.place.string, neededBytes: need.bytes, freeBytes: free)
+            }
+        }
+    }
+}
+
+/// What a proof looks at of a recovery point's files.
+protocol PointContents {
+    /// The static pods and what they name; `nil` when the recovery point has none.
+    var staticPods: (any FileSource)? { get }
+
+    /// The content of a file of the node as the recovery point has it; `nil` when it has none.
+    func read(_ path: FilePath) throws(FilesError) -> [UInt8]?
+}
+
+extension ArchivedFiles: PointContents {
+    /// All of it, when there is anything.
+    var staticPods: (any FileSource)? { hasStaticPods ? self : nil }
+
+    func read(_ path: FilePath) throws(FilesError) -> [UInt8]? {
+        try exists(path) ? try readFile(path, limitBytes: 1 << 20) : nil
+    }
+}
+
+/// A certificate that somebody proves himself by, where it lies on the node.
+struct DatedCertificate {
+    var path: FilePath
+    var commonName: String
+    /// Seconds since 1970-01-01 UTC.
+    var notAfter: Int64
+
+    /// `'/etc/kubernetes/pki/apiserver.crt' (kube-apiserver) on 2027-01-31 12:00:00 UTC`.
+    var text: String { "'\(path)' (\(commonName)) on \(Certificate.text(of: notAfter))" }
+
+    /// The first certificate of each file, those behind it are its authorities'.
+    static func all(
+        _ paths: [FilePath],
+        read: (FilePath) throws(FilesError) -> [UInt8]?
+    ) throws(FilesError) -> [DatedCertificate] {
+        var found: [DatedCertificate] = []
+        for path in paths {
+            guard let bytes = try read(path), let first = Certificate.all(inPEM: bytes).first else { continue }
+            found.append(DatedCertificate(path: path, commonName: first.commonName, notAfter: first.notAfter))
+        }
+        return found
+    }
+}

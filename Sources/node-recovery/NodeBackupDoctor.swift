@@ -1,0 +1,126 @@
+import ArgumentParser
+import Configuration
+import Files
+import Recovery
+import Reporting
+import SystemPackage
+
+extension NodeBackup {
+    struct Doctor: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Tell whether this node can be recovered right now, and until when.",
+            discussion: """
+                Looks at the recovery partition, the newest recovery point, the certificates in it, the deployment, \
+                the images, the space, etcd and the clock, by the checks that a recovery makes before it begins. A \
+                line a check: green, amber (the node can be recovered, but something is to be done, or could not be \
+                looked at) or red (a recovery would be refused), with what to type. Changes nothing.
+
+                  $ node-backup doctor
+                  $ node-backup doctor --quiet --metrics /var/lib/prometheus/node-exporter/node-recovery.prom
+
+                \(exitStatuses(
+                    (.done, "all is green"),
+                    (.noInput, "the root is not there"),
+                    (.cantCreate, "the file of --metrics cannot be written"),
+                    (.tempFail, "stopped by a signal"),
+                    (.noPermission, "not root"),
+                    (.config, "the configuration cannot be used"),
+                    (.needsAttention, "the node can be recovered, but something is amber"),
+                    (.notRecoverable, "something is red: the node cannot be recovered")
+                ))
+                """
+        )
+
+        @OptionGroup var common: CommonOptions
+
+        @Option(help: ArgumentHelp("Look at recovery point N (default: the newest).", valueName: "n"))
+        var point: Int?
+
+        @Flag(help: "Read the whole recovery point back, too, and record the result.")
+        var verify = false
+
+        @Option(help: ArgumentHelp("Write figures for node_exporter into FILE.", valueName: "file"))
+        var metrics: String?
+
+        func run() async throws {
+            let settings = try common.settings()
+            let session = try Session(common, settings: settings, limit: nil)
+            var create = try Create.parse([])
+            create.common = common
+            var recovery = RecoveryRequest(
+                directory: common.directory(settings),
+                jobs: settings.jobs ?? Session.processors,
+                toolVersion: "node-recovery \(Program.version)"
+            )
+            recovery.generation = point
+            recovery.keptPaths = settings.excludedPaths.compactMap { PathPattern(text: $0) }
+            var request = ReadinessRequest(
+                recovery: recovery,
+                backup: create.request(settings),
+                maxAge: settings.doctorMaxAge,
+                expiryWarning: settings.doctorExpiryWarning
+            )
+            request.verifies = verify
+            let readiness = try await session.showingProgress {
+                try await Readiness.examine(request, on: session.node, meter: session.meter)
+            }
+            let view = ReadinessView(readiness)
+            if common.json {
+                Streams.printResult(try JSONText.of(view))
+            } else if !common.quiet {
+                Streams.printResult(view.text(hasColor: session.resultHasColor))
+            } else if readiness.state != .green {
+                Streams.printResult(view.text(hasColor: session.resultHasColor, onlyOpen: true))
+            }
+            if let file = metrics ?? settings.metrics {
+                try MetricsFile.write(readiness, to: FilePath(file), of: recovery.directory)
+            }
+            switch readiness.state {
+            case .green: break
+            case .amber: throw ExitCode(ExitStatus.needsAttention.rawValue)
+            case .red: throw ExitCode(ExitStatus.notRecoverable.rawValue)
+            }
+        }
+    }
+}
+
+/// What the doctor has found: for people as text, for machines as JSON.
+struct ReadinessView: Encodable {
+    var state: Readiness.Colour
+    var recoverable: Bool
+    var generation: Int?
+    /// UTC, ISO 8601; absent when no certificate limits it.
+    var recoverableUntil: String?
+    var daysLeft: Int64?
+    var summary: String
+    var checks: [Readiness.Finding]
+
+    init(_ readiness: Readiness) {
+        state = readiness.state
+        recoverable = readiness.isRecoverable
+        generation = readiness.generation
+        recoverableUntil = readiness.untilText
+        daysLeft = readiness.daysLeft
+        summary = readiness.summary
+        checks = readiness.findings
+    }
+
+    /// A line a check, what to type under it, and the summary.
+    func text(hasColor: Bool, onlyOpen: Bool = false) -> String {
+        let width = checks.map(\.check.count).max() ?? 0
+        var lines: [String] = []
+        for finding in checks where !onlyOpen || finding.state != .green {
+            let word = finding.state.rawValue + String(repeating: " ", count: 5 - finding.state.rawValue.count)
+            let name = finding.check + String(repeating: " ", count: width - finding.check.count)
+            let colour =
+                switch finding.state {
+                case .green: "32"
+                case .amber: "33"
+                case .red: "1;31"
+                }
+            lines.append("\(hasColor ? "\u{1B}[\(colour)m\(word)\u{1B}[0m" : word)  \(name)  \(finding.text)")
+            if let next = finding.next { lines.append(String(repeating: " ", count: 9 + width) + "type: \(next)") }
+        }
+        return (lines + [summary]).joined(separator: "\n")
+    }
+}
