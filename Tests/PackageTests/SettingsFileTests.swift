@@ -48,7 +48,7 @@ import Testing
                 names.append(section + line.prefix { $0 != " " })
             }
         }
-        #expect(names == SettingsSchema.keys.map(\.name))
+        #expect(names == SettingsSchema.keys.map(\.fullName))
     }
 
     @Test("are the defaults where they are no examples") func defaults() throws {
