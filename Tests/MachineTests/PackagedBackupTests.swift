@@ -25,11 +25,20 @@ struct PackagedBackupTests {
             systemctl daemon-reload
             """
         )
-        let started = try machine.run("systemctl start node-backup")
+        let started = try machine.run(
+            """
+            systemctl start --no-block node-backup
+            while state=$(systemctl is-active node-backup); [ "$state" = activating ]; do
+                systemctl show node-backup -p StatusText
+                sleep 0.02
+            done
+            test "$state" = inactive
+            """
+        )
         let log = try machine.output("journalctl -u node-backup -o cat --no-pager")
         try #require(started.status == 0, "\(log)")
         #expect(log.contains("Recovery point 1 is in '/var/recovery/points/1'") && !log.contains("errno"), "\(log)")
-        #expect(try machine.output("systemctl show node-backup -p StatusText").contains(" of "))
+        #expect(started.output.contains("StatusText=backing up etcd (1 of "), "\(started)")
         #expect(try machine.output("ostree admin status").contains("Pinned: yes"))
 
         // What systemd hides or makes read-only for the unit is not missing: the same files, and nothing has changed.
@@ -43,6 +52,8 @@ struct PackagedBackupTests {
         for key in ["name", "source_files", "left_out", "unreadable"] {
             #expect(first.map { $0[key] } == second.map { $0[key] }, "\(key)")
         }
-        #expect(try machine.output("node-backup diff 1 --component etc --component usr-local") == "Nothing has changed.")
+        #expect(
+            try machine.output("node-backup diff 1 --component etc --component usr-local") == "Nothing has changed."
+        )
     }
 }

@@ -22,9 +22,11 @@ import Testing
     /// The names of all pages: every name, and every subcommand of it.
     private static let pages: [String] =
         ["node-recovery"]
-        + Program.commands.filter { !$0.name.hasSuffix(".sh") }.flatMap { entry in
-            [entry.name] + entry.command.configuration.subcommands.map { "\(entry.name)-\($0._commandName)" }
-        }
+        + Program.commands.filter { !$0.name.hasSuffix(".sh") }.flatMap { pages(of: $0.command, named: $0.name) }
+
+    private static func pages(of command: any ParsableCommand.Type, named name: String) -> [String] {
+        [name] + command.configuration.subcommands.flatMap { pages(of: $0, named: "\(name)-\($0._commandName)") }
+    }
 
     @Test("has the version of the program") func version() throws {
         #expect(try Shell.output("dpkg-deb -f '\(deb)' Version").trimmed == Program.version)

@@ -33,10 +33,10 @@ import Testing
         #expect(result.status == 0 && result.output.isEmpty, "\(result)")
     }
 
-    @Test("confine the backup as far as its work allows: an exposure of 3.6 at most") func security() throws {
+    @Test("confine the backup as far as its work allows: an exposure of 4.0 at most") func security() throws {
         let root = try root()
         let result = try Shell.run(
-            "systemd-analyze security --offline=yes --threshold=36 --root='\(root)' node-backup.service"
+            "systemd-analyze security --offline=yes --threshold=40 --root='\(root)' node-backup.service"
         )
         #expect(result.status == 0, "\(result)")
         #expect(result.output.contains("Overall exposure level"))
