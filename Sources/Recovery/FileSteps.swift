@@ -65,8 +65,11 @@ enum FileSteps {
     }
 
     @Sendable static func stopPods(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let pods = context.node.pods, let all = try pods.pods() else {
-            return .skipped("no container runtime answers")
+        guard let pods = context.node.pods else { return .skipped(noUnits) }
+        guard let all = try pods.pods() else {
+            // What a runtime has started outlives it; only a reboot is sure to end it.
+            try context.note(["pods.left": "true"], of: "stop-pods")
+            return .skipped("no container runtime answers; pods that still run end with the reboot")
         }
         // etcd last: what still writes to it would only log that it is gone
         let order = all.sorted { !$0.name.hasPrefix("etcd") && $1.name.hasPrefix("etcd") }
@@ -112,10 +115,17 @@ enum FileSteps {
             guard try context.bootID() != pause.boot else { throw RecoveryError.notRebooted }
             return .done("the node was rebooted")
         }
-        guard context.hasChangedFiles else { return .skipped("no file has changed") }
+        let reason: String
+        if context.hasChangedFiles {
+            reason = "services still run on files of the failed state"
+        } else if context.journal.value("pods.left") != nil {
+            reason = "pods of the failed state may still run"
+        } else {
+            return .skipped("no file has changed")
+        }
         let made = try context.prepareNextBoot()
         return .needsReboot(
-            "services still run on files of the failed state",
+            reason,
             values: made.isEmpty ? [:] : ["marks.made": made.joined(separator: ",")]
         )
     }
@@ -150,6 +160,7 @@ extension StepJournal {
         let restores = ["usr-local", "etc", "machine-config"].map { "restore-\($0)" }
         let mayHaveChanged = hasChangedFiles || restores.contains { last(of: $0)?.event == .started }
         values["files.changed"] = mayHaveChanged && !isOver("reboot") ? "true" : nil
+        values["pods.left"] = isOver("reboot") ? nil : value("pods.left")
         return values
     }
 }
