@@ -98,10 +98,6 @@ import Testing
         #expect(
             progress.steps.first { $0.name == "images" }?.note == "no container runtime answers, so nobody can tell"
         )
-        #expect(
-            progress.steps.first { $0.name == "stop-pods" }?.note
-                == "no container runtime answers; pods that still run end with the reboot"
-        )
     }
 
     @Test("says where how much room is missing") func space() async throws {
