@@ -176,15 +176,15 @@ import Testing
         arguments: ["node-recovery", "node-backup", "upgrade-recovery", "etcd-snapshot"]
     )
     func start(name: String) throws {
-        let best = (0..<40).map { _ in
-            ContinuousClock().measure {
-                let words = name == "node-recovery" ? "" : name
-                // ignored: the test below starts it too, and looks
-                _ = try? Shell.run("exec '\(program)' \(words) --version")
-            }
+        let words = name == "node-recovery" ? "" : name
+        // Other tests make packages meanwhile: one start that is not in their way is enough.
+        let limit = ContinuousClock.now + .seconds(120)
+        var best = Duration.seconds(1)
+        while best >= .milliseconds(10), ContinuousClock.now < limit {
+            let time = try ContinuousClock().measure { try Shell.output("exec '\(program)' \(words) --version") }
+            best = min(best, time)
         }
-        .min()
-        #expect(try #require(best) < .milliseconds(10))
+        #expect(best < .milliseconds(10))
         #expect(try Shell.output("'\(program)' --version") == "node-recovery \(Program.version)\n")
     }
 }
