@@ -1,3 +1,4 @@
+internal import Glibc
 public import NodeInterface
 internal import RPC
 public import Reporting
@@ -6,16 +7,28 @@ public import SystemPackage
 
 /// The node's container runtime, over the Container Runtime Interface `v1` on its Unix socket.
 public struct CRIRuntime: ContainerInterface {
-    /// The socket file.
-    public let socket: FilePath
+    /// The socket file: the first one that is there now, else the first one.
+    ///
+    /// A runtime takes its socket away when it stops and makes it when it starts.
+    public var socket: FilePath {
+        sockets.first { path in path.withPlatformString { access($0, F_OK) } == 0 } ?? sockets[0]
+    }
 
+    private let sockets: [FilePath]
     private let limit: Duration
     private let cancellation: Cancellation
 
     /// A runtime that listens at `socket`; nothing is connected yet.
     /// - Parameter limit: how long one call may take.
     public init(socket: FilePath, limit: Duration = .seconds(30), cancellation: Cancellation) {
-        self.socket = socket
+        self.init(sockets: [socket], limit: limit, cancellation: cancellation)
+    }
+
+    /// The runtime that listens at one of these sockets; which one is looked up anew for every call.
+    /// - Precondition: there is at least one.
+    public init(sockets: [FilePath], limit: Duration = .seconds(30), cancellation: Cancellation) {
+        precondition(!sockets.isEmpty, "a runtime has a socket")
+        self.sockets = sockets
         self.limit = limit
         self.cancellation = cancellation
     }

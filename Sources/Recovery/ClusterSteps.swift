@@ -41,7 +41,15 @@ enum ClusterSteps {
             return .skipped("none of \(FileSteps.runtimes.joined(separator: ", ")) is here")
         }
         try units.start(unit, limit: context.request.stopLimit * 2)
-        return .done("\(unit) runs")
+        // A unit that runs and a socket that nobody serves are not what the kubelet needs.
+        let seen = try await context.wait(
+            for: "the container runtime to answer",
+            look: "'journalctl -u \(unit) -n 50', type 'systemctl restart \(unit)'"
+        ) {
+            guard let name = try context.node.containers.runtime() else { return .notYet("its socket is not there") }
+            return .there("\(unit) runs: \(name) answers")
+        }
+        return .done(seen)
     }
 
     @Sendable static func startKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
@@ -61,7 +69,11 @@ enum ClusterSteps {
             return .skipped(context.point.manifest.reasonForLack(of: "etcd"))
         }
         let wanted = context.journal.value("etcd.cluster")
-        let seen = try await context.wait(for: "etcd to answer") {
+        let seen = try await context.wait(
+            for: "etcd to answer",
+            look: "'crictl ps -a --name etcd', 'ss -ltnp' (does another process hold its port?) and "
+                + "'journalctl -u kubelet -n 50'"
+        ) {
             let endpoint = try EtcdLocator.locate(
                 in: context.root,
                 profile: context.point.profile,

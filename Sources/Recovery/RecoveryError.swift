@@ -44,10 +44,13 @@ public indirect enum RecoveryError: OperatorError {
     case etcdRuns(String)
     /// etcd answers, but it is not the one that was restored.
     case otherCluster(wanted: String, found: String)
-    /// What was waited for did not come.
-    case waitedInVain(what: String, limit: Duration, lastSeen: String)
+    /// What was waited for did not come; with the commands that show why, for the hint.
+    case waitedInVain(what: String, limit: Duration, lastSeen: String, look: String)
     /// A step failed.
     case step(String, RecoveryError)
+    /// A step that proves failed; with whether an earlier try has changed the node, so that the recovery stays under
+    /// way.
+    case proof(String, RecoveryError, isUnderWay: Bool)
     /// An error of the backup's modules.
     case backup(BackupError)
     /// The system refused an operation on a file.
@@ -94,9 +97,9 @@ public indirect enum RecoveryError: OperatorError {
         case .etcdRuns(let path): "a process still has etcd's database '\(path)' open"
         case .otherCluster(let wanted, let found):
             "etcd answers as cluster \(found), but cluster \(wanted) was restored"
-        case .waitedInVain(let what, let limit, let lastSeen):
+        case .waitedInVain(let what, let limit, let lastSeen, _):
             "waited \(limit.operatorText) for \(what); last seen: \(lastSeen)"
-        case .step(let name, let error): "step '\(name)': \(error.summary)"
+        case .step(let name, let error), .proof(let name, let error, _): "step '\(name)': \(error.summary)"
         case .backup(let error): error.summary
         case .files(let error): error.summary
         case .archive(let error): error.summary
@@ -116,28 +119,30 @@ public indirect enum RecoveryError: OperatorError {
         case .journalDamaged: "begin anew with 'upgrade-recovery --restart': every step can run a second time"
         case .pointReplaced: "begin anew with 'upgrade-recovery --restart'"
         case .pointDamaged:
-            "nothing was changed; use another one: 'node-backup list' shows them, '--point N' names one"
-        case .otherNode:
-            "nothing was changed; if this is the node all the same, add '--skip-check identity'"
-        case .otherProfile:
-            "nothing was changed; if that is right all the same, add '--skip-check identity'"
-        case .certificatesExpired:
-            "nothing was changed; to go on and have them renewed afterwards, add '--skip-check certificates'"
-        case .imagesMissing:
-            "nothing was changed; bring the images here, or if a registry can be reached add '--skip-check images'"
+            "use another one: 'node-backup list' shows them, '--point N' names one"
+        case .otherNode: "if this is the node all the same, add '--skip-check identity'"
+        case .otherProfile: "if that is right all the same, add '--skip-check identity'"
+        case .certificatesExpired: "to go on and have them renewed afterwards, add '--skip-check certificates'"
+        case .imagesMissing: "bring the images here, or if a registry can be reached add '--skip-check images'"
         case .notBootable, .deploymentGone:
             "to restore onto the deployment that is booted now, begin again with --force"
         case .wrongDeployment(let wanted, _):
             "choose '\(wanted)' in the boot menu, or run 'upgrade-recovery --resume --force' to go on here"
         case .notRebooted: "run 'systemctl reboot', then 'upgrade-recovery --resume'"
-        case .noSpace: "nothing was changed; make room there, or go on without the way back: --without-undo"
+        case .noSpace: "make room there, or go on without the way back: --without-undo"
         case .memberUnknown: "look at the static pods with 'node-backup extract POINT static-pods --to DIR'"
         case .etcdRuns(let path): "end it ('fuser \(path)' names it), then 'upgrade-recovery --resume'"
         case .otherCluster: "look with 'ss -ltnp' what listens there, end it, then 'upgrade-recovery --resume'"
-        case .waitedInVain:
-            "look at 'journalctl -u kubelet -n 50' and 'crictl ps -a', then 'upgrade-recovery --resume'"
+        case .waitedInVain(_, _, _, let look): "look at \(look), mend that, then 'upgrade-recovery --resume'"
         case .step(_, let error):
             if let hint = error.hint { hint } else { "mend that, then run 'upgrade-recovery --resume'" }
+        case .proof(_, .stopped, isUnderWay: false): "nothing was changed; run it again when it is time"
+        case .proof(_, .stopped(let error), isUnderWay: true): RecoveryError.stopped(error).hint
+        case .proof(_, let error, isUnderWay: false):
+            "nothing was changed; \(error.hint ?? "mend that, then run it again")"
+        case .proof(_, let error, isUnderWay: true):
+            "this try has changed nothing, earlier ones have; \(error.hint ?? "mend that"); "
+                + "then begin anew with --restart"
         case .backup(let error): error.hint
         case .files(let error): error.hint
         case .archive(let error): error.hint
@@ -159,7 +164,7 @@ public indirect enum RecoveryError: OperatorError {
         case .notRebooted, .stopped: .tempFail
         case .noSpace: .cantCreate
         case .etcdRuns, .otherCluster, .waitedInVain: .unavailable
-        case .step(_, let error): error.exitStatus
+        case .step(_, let error), .proof(_, let error, _): error.exitStatus
         case .backup(let error): error.exitStatus
         case .files(let error): error.exitStatus
         case .archive(let error): error.exitStatus

@@ -57,7 +57,10 @@ struct Sequencer {
             }
             return nil
         } catch {
-            let failure = RecoveryError.step(step.name, .wrapping(error))
+            let failure: RecoveryError =
+                step.phase == .prove
+                ? .proof(step.name, .wrapping(error), isUnderWay: context.journal.hasChangedTheNode)
+                : .step(step.name, .wrapping(error))
             // ignored: a journal that cannot be written must not hide what happened
             try? write(step, .failed, note: failure.summary)
             throw failure

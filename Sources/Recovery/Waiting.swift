@@ -12,12 +12,14 @@ enum Sight {
 extension RecoveryContext {
     /// Looks again and again, until it is so or the limit is over.
     /// - Parameter what: what is waited for, for the error: `etcd to answer`.
+    /// - Parameter commands: what shows the operator why it does not come, for the error's hint.
     /// - Parameter interval: between two looks.
     /// - Returns: what the last look saw.
-    /// - Throws: ``RecoveryError/waitedInVain(what:limit:lastSeen:)``, `Stopped`; what the look throws counts as not
+    /// - Throws: ``RecoveryError/waitedInVain(what:limit:lastSeen:look:)``, `Stopped`; what the look throws counts as not
     ///   yet.
     func wait(
         for what: String,
+        look commands: String = "'journalctl -u kubelet -n 50' and 'crictl ps -a'",
         every interval: Duration = .seconds(2),
         _ look: () async throws -> Sight
     ) async throws -> String {
@@ -43,7 +45,7 @@ extension RecoveryContext {
             looks += 1
             // Counted as well as timed: a clock that stands still must not make a wait endless.
             guard ContinuousClock.now - begun < limit, interval * looks < limit else {
-                throw RecoveryError.waitedInVain(what: what, limit: limit, lastSeen: lastSeen)
+                throw RecoveryError.waitedInVain(what: what, limit: limit, lastSeen: lastSeen, look: commands)
             }
             node.pause(interval)
         }

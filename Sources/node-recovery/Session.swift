@@ -44,7 +44,7 @@ struct Session {
         }
         let root = common.rootPath
         let runtime = CRIRuntime(
-            socket: try Self.runtimeSocket(root: root, setting: settings.runtimeSocket),
+            sockets: try Self.runtimeSockets(root: root, setting: settings.runtimeSocket),
             cancellation: cancellation
         )
         // Below another root nothing runs: this machine's own units and pods are left alone.
@@ -94,12 +94,16 @@ struct Session {
         return try await body()
     }
 
-    /// The first runtime socket that is there; the setting counts as it is.
-    private static func runtimeSocket(root: FilePath, setting: String?) throws -> FilePath {
-        if let setting { return FilePath(setting) }
+    /// Where a runtime may listen; the setting counts as it is.
+    ///
+    /// Below another root no link leads out of it, to a runtime of this machine: there the first one that is there
+    /// counts.
+    private static func runtimeSockets(root: FilePath, setting: String?) throws -> [FilePath] {
+        if let setting { return [FilePath(setting)] }
+        if root == "/" { return WellKnownPaths.runtimeSockets }
         let directory = try RootDirectory(path: root)
         let found = try WellKnownPaths.runtimeSockets.first { try directory.exists($0) }
-        return directory.fullPath(of: found ?? WellKnownPaths.runtimeSockets[0])
+        return [directory.fullPath(of: found ?? WellKnownPaths.runtimeSockets[0])]
     }
 
     private static func wallClock() -> FileTime {

@@ -92,7 +92,8 @@ import Testing
         node.containers.present = []
         try await expectRefused(node, .unavailable, naming: [RecoveryNode.image], hint: "--skip-check images")
         node.containers.name = nil
-        try await node.recover()
+        let error = await #expect(throws: RecoveryError.self) { try await node.recover() }
+        #expect(error?.summary.hasPrefix("step 'start-runtime': waited 20 s for the container runtime") == true)
         let progress = try RecoveryProgress(in: node.store, root: node.root)
         #expect(
             progress.steps.first { $0.name == "images" }?.note == "no container runtime answers, so nobody can tell"
