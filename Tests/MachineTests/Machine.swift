@@ -6,16 +6,25 @@ import Testing
 /// A real node in a machine of its own (scripts/testbed/node-machine): ostree, systemd, containerd, kubelet, and etcd with
 /// the control plane as static pods.
 final class Machine {
+    enum Kind: String {
+        /// Booted from an ostree deployment.
+        case ostree = "create"
+        /// One writable root directory, as kubeadm finds it on an ordinary system.
+        case plain = "create-plain"
+    }
+
     let directory: FilePath
+    let kind: Kind
     private let scratch: TemporaryDirectory
     private let script = testbed("node-machine")
 
     /// Makes one and boots it; the program under test is in it by its names.
-    init() throws {
+    init(_ kind: Kind = .ostree) throws {
+        self.kind = kind
         scratch = try TemporaryDirectory()
         directory = scratch / "machine"
         let program = try Tool(in: scratch).program
-        try Shell.output("'\(script)' create '\(directory)' '\(program)'")
+        try Shell.output("'\(script)' \(kind.rawValue) '\(directory)' '\(program)'")
         try up()
     }
 
@@ -52,12 +61,43 @@ final class Machine {
         return result.output.trimmed
     }
 
+    /// Lets the node have programs of this machine, in `/run/testbed/tools`.
+    func bring(_ tools: String...) throws {
+        try Shell.output("'\(script)' bring '\(directory)' \(tools.joined(separator: " "))")
+    }
+
     func up() throws { try Shell.output("'\(script)' up '\(directory)'") }
 
     /// Cuts the power, and switches it on again.
     func cutPower() throws {
         try Shell.output("'\(script)' cut '\(directory)'")
         try up()
+    }
+
+    /// What cuts the power within a millisecond: no shell is started for it.
+    struct PowerSwitch {
+        fileprivate let journalPath: FilePath
+        fileprivate let initProcess: pid_t
+
+        /// The step journal as it is now; empty while there is none.
+        func journal() throws -> String {
+            guard let file = try? FileDescriptor.open(journalPath, .readOnly) else { return "" }
+            defer { try? file.close() }
+            var bytes = [UInt8](repeating: 0, count: 1 << 16)
+            let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0) }
+            return String(decoding: bytes[..<count], as: UTF8.self)
+        }
+
+        func cut() { kill(initProcess, SIGKILL) }
+    }
+
+    /// The switch for the boot that runs now.
+    func powerSwitch() throws -> PowerSwitch {
+        let text = try Shell.output("'\(script)' wait '\(directory)' && cat '\(directory)/init'")
+        return PowerSwitch(
+            journalPath: directory.appending("recovery/journal"),
+            initProcess: try #require(pid_t(text.trimmed))
+        )
     }
 
     /// Reboots in an orderly way.
@@ -74,10 +114,16 @@ final class Machine {
         for _ in 0..<120 {
             let look = try run("cat /proc/sys/kernel/random/boot_id", limitSeconds: 20)
             if look.status == 0, look.output.trimmed != before { return }
-            usleep(500_000)
-            _ = try Shell.run("'\(script)' wait '\(directory)' 2>/dev/null")
+            waitWhileItBoots()
         }
         Issue.record("the machine has not rebooted")
+    }
+
+    /// Half a second, and what a boot that is under way takes.
+    func waitWhileItBoots() {
+        usleep(500_000)
+        // ignored: whoever waits looks at the machine itself
+        _ = try? Shell.run("'\(script)' wait '\(directory)' 2>/dev/null")
     }
 
     /// Waits until the cluster says that the node is ready and answers questions.
@@ -116,7 +162,10 @@ final class Machine {
     /// The objects that the tests make.
     func objects() throws -> String {
         try output(
-            "kubectl get configmaps -n default -o 'jsonpath={range .items[*]}{.metadata.name} {.data}{\"\\n\"}{end}'"
+            """
+            kubectl get configmaps,pods -n default \
+                -o 'jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.uid} {.data}{"\\n"}{end}'
+            """
         )
     }
 }
