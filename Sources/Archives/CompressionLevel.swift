@@ -46,7 +46,7 @@ struct LevelGovernor {
     ///
     /// Below 3, a quarter of the time costs 4 % more bytes for each step; above 6 a step up costs much more time, and
     /// memory, than it saves bytes.
-    static let automaticRange: ClosedRange<Int32> = 3...6
+    static let automaticRange: ClosedRange<Int32> = 2...6
     /// How many frames make one observation.
     static let windowFrames = 8
 

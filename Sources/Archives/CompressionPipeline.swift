@@ -81,7 +81,7 @@ final class CompressionPipeline: @unchecked Sendable {
         self.path = path
         self.layout = layout
         // One is being filled, one is being written.
-        self.slots = (0..<(compressors + 2)).map { _ in Slot(size: layout.pieceSize) }
+        self.slots = (0..<(compressors + 1)).map { _ in Slot(size: layout.pieceSize) }
         governor = LevelGovernor(level, compressors: compressors)
     }
 
@@ -182,6 +182,7 @@ final class CompressionPipeline: @unchecked Sendable {
     private func compress(_ slot: Slot, _ context: OpaquePointer) -> Int {
         // In the middle of a frame it changes nothing.
         ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, slot.level)
+        ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, slot.level == 2 ? 17 : 0)
         ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, slot.looksFarBack ? 1 : 0)
         switch layout {
         case .frames:

@@ -13,7 +13,7 @@ public import SystemPackage
 /// Not for use from more than one thread at a time. Dropping it stops the threads.
 public final class FrameReader {
     /// The most bytes of content that one frame may have to be decompressed as one piece.
-    public static let largestParallelFrame = 4 << 20
+    public static let largestParallelFrame = 8 << 20
     /// The most bytes that a streamed frame may look back, as the power of two: 32 MiB, enough for `zstd -19`, not
     /// for `--ultra` and `--long`.
     static let largestWindowLog: Int32 = 25
