@@ -27,6 +27,10 @@ final class CompressionPipeline: @unchecked Sendable {
         var inputCount = 0
         var outputCount = 0
         var level: Int32 = 0
+        /// The size of zstd's table; 0 for that of the level.
+        ///
+        /// Level 2 by itself has one for 1 MiB; with twice the size files in a frame find each other again.
+        var hashLog: Int32 { level == 2 ? 17 : 0 }
         var looksFarBack = false
         /// Whether nothing follows.
         var isLast = false
@@ -80,7 +84,7 @@ final class CompressionPipeline: @unchecked Sendable {
         self.descriptor = descriptor
         self.path = path
         self.layout = layout
-        // One is being filled, one is being written.
+        // One is being filled; while one is being written, its compressor has nothing to do, and its processor writes.
         self.slots = (0..<(compressors + 1)).map { _ in Slot(size: layout.pieceSize) }
         governor = LevelGovernor(level, compressors: compressors)
     }
@@ -182,7 +186,7 @@ final class CompressionPipeline: @unchecked Sendable {
     private func compress(_ slot: Slot, _ context: OpaquePointer) -> Int {
         // In the middle of a frame it changes nothing.
         ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, slot.level)
-        ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, slot.level == 2 ? 17 : 0)
+        ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, slot.hashLog)
         ZSTD_CCtx_setParameter(context, ZSTD_c_enableLongDistanceMatching, slot.looksFarBack ? 1 : 0)
         switch layout {
         case .frames:

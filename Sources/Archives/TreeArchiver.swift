@@ -8,7 +8,7 @@ public enum TreeArchiver {
     public struct Options: Sendable {
         /// How hard to compress.
         public var level: CompressionLevel
-        /// Compressing threads, of which at most four are used; 6 to 10 MiB of memory each.
+        /// Compressing threads, of which at most four are used; 12 to 18 MiB of memory each.
         public var jobs: Int
         /// Whether a file that cannot be read is listed instead of failing the whole.
         public var skipsUnreadable: Bool
