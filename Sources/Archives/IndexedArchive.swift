@@ -26,6 +26,9 @@ final class IndexedArchive {
         return (archive, index)
     }
 
+    /// The archive's file.
+    var path: FilePath { archiveFrames.path }
+
     /// The next file, as its index line describes it, and where it has data; `nil` after the last one.
     /// - Throws: ``ArchiveError`` when the two do not agree.
     func next() throws -> (record: FileRecord, extents: [DataExtent])? {
@@ -63,17 +66,12 @@ final class IndexedArchive {
             try hasher.add(bytes, at: offset)
             try body(offset, bytes)
         }
-        try compare(record, try hasher.finish(size: record.size))
+        try verify(record, try hasher.finish(size: record.size))
     }
 
-    /// Reads the content of a regular file and compares it with its digest, at once or later together with others.
-    ///
-    /// The last ones are compared by ``finishComparing()``.
-    func compareContent(of record: FileRecord) throws {
-        guard record.size <= Int64(ContentBatch<FileRecord>.largestContent) else {
-            return try readContent(of: record) { _, _ in }
-        }
-        let room = try batch.room(for: Int(record.size), compare)
+    /// Reads the content of a regular file into memory, holes as zeros; it is not compared with its digest.
+    /// - Parameter room: As long as the content.
+    func readContent(of record: FileRecord, into room: UnsafeMutableRawBufferPointer) throws {
         var filled = 0
         func fill(with zeros: Int) {
             UnsafeMutableRawBufferPointer(rebasing: room[filled..<zeros]).initializeMemory(as: UInt8.self, repeating: 0)
@@ -84,12 +82,23 @@ final class IndexedArchive {
             filled = Int(offset) + bytes.count
         }
         fill(with: room.count)
-        try batch.add(record, contentOf: room.count, compare)
+    }
+
+    /// Reads the content of a regular file and compares it with its digest, at once or later together with others.
+    ///
+    /// The last ones are compared by ``finishComparing()``.
+    func compareContent(of record: FileRecord) throws {
+        guard record.size <= Int64(ContentBatch<FileRecord>.largestContent) else {
+            return try readContent(of: record) { _, _ in }
+        }
+        let room = try batch.room(for: Int(record.size), verify)
+        try readContent(of: record, into: room)
+        try batch.add(record, contentOf: room.count, verify)
     }
 
     /// Compares what ``compareContent(of:)`` has put off.
     func finishComparing() throws {
-        try batch.flush(compare)
+        try batch.flush(verify)
     }
 
     private func readPieces(
@@ -106,9 +115,14 @@ final class IndexedArchive {
         }
     }
 
-    private func compare(_ record: FileRecord, _ digest: SHA256Digest?) throws {
-        guard digest == record.digest else {
-            throw fault("verify", record.path, "its content does not have the SHA-256 of its index line")
+    /// Throws when a content is not what the record's line says.
+    var verify: @Sendable (FileRecord, SHA256Digest?) throws -> Void {
+        let archive = path
+        return { record, digest in
+            guard digest == record.digest else {
+                let reason = "its content does not have the SHA-256 of its index line"
+                throw ArchiveError("verify", entry: record.path.bytes, in: archive, .damaged(reason))
+            }
         }
     }
 

@@ -105,10 +105,18 @@ final class RestoreRun {
             jobs: request.jobs,
             cancellation: cancellation
         )
-        while !wanted.isEmpty, let (record, _) = try archive.next() {
+        let small = try SmallFiles(editor: editor, archive: archive)
+        // before anything is taken back: nothing may be made any more by then
+        defer { small.stop() }
+        while !wanted.isEmpty, let (record, extents) = try archive.next() {
             guard let index = wanted.removeValue(forKey: record.path) else { continue }
             let file = plan.made[index]
             try begin(file, progress)
+            bytes += file.record.size
+            if SmallFiles.takes(file.record, extents) {
+                try small.add(file)
+                continue
+            }
             try editor.makeFile(file.record, at: file.location) { content throws in
                 // A closure of its own cannot take the borrowed value along.
                 let descriptor = content.descriptor
@@ -118,8 +126,8 @@ final class RestoreRun {
                     try descriptor.writeAll(piece, at: offset, path: path)
                 }
             }
-            bytes += file.record.size
         }
+        try small.finish()
         if let path = wanted.keys.min() {
             throw ArchiveError("restore", entry: path.bytes, in: request.archive, .missing)
         }

@@ -44,6 +44,11 @@ final class AnchoredDirectories {
         anchors = Set(tops)
     }
 
+    /// Takes over the file systems that were written to through another one.
+    func adopt(_ other: AnchoredDirectories) {
+        fileSystems.merge(other.fileSystems) { own, _ in own }
+    }
+
     /// A directory that is going to be written to.
     func forWriting(_ path: TreePath) throws(FilesError) -> Opened {
         if let current, current.path == path { return current }

@@ -4,7 +4,7 @@ import SystemPackage
 
 /// Is told of each system call that changes a file system, before it is made.
 ///
-/// Tests cut a run with it, anywhere.
+/// Tests cut a run with it, anywhere. Some runs change a tree from two threads at once, and so call this.
 package protocol ChangeObserver: AnyObject {
     /// Something is about to be done; what this throws is thrown in the call's place.
     func willChange(_ operation: StaticString) throws(FilesError)

@@ -24,6 +24,16 @@ package final class TreeEditor {
         maker = FileMaker(observer: observer)
     }
 
+    /// One that makes files in the same trees, for another thread, with the same observer.
+    package func copy() -> TreeEditor {
+        TreeEditor(root: root, tops: directories.anchors, observer: observer)
+    }
+
+    /// From here on ``sync()`` waits for what another editor has written to, too.
+    package func adopt(_ other: TreeEditor) {
+        directories.adopt(other.directories)
+    }
+
     // MARK: - Making
 
     /// Makes the directories above a top that are missing, with mode 0755.

@@ -1,5 +1,6 @@
 import Files
 import Reporting
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -193,6 +194,7 @@ import Testing
 
 /// Remembers what was done.
 private final class Recorder: ChangeObserver {
-    private(set) var operations: [String] = []
-    func willChange(_ operation: StaticString) { operations.append("\(operation)") }
+    private let recorded = Mutex<[String]>([])
+    var operations: [String] { recorded.withLock { $0 } }
+    func willChange(_ operation: StaticString) { recorded.withLock { $0.append("\(operation)") } }
 }

@@ -1,5 +1,6 @@
 import Files
 import Reporting
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -90,11 +91,13 @@ struct RestoreBench {
     }
 }
 
-/// Fails changes, counting from 1.
+/// Fails changes, counting from 1, whichever thread makes them.
 final class Faults: ChangeObserver {
     private let isFailing: (Int) -> Bool
     private let errno: Errno
-    private(set) var count = 0
+    private let changes = Mutex(0)
+
+    var count: Int { changes.withLock { $0 } }
 
     /// As a kill does: nothing is done from change number `first` on.
     init(killedAt first: Int) {
@@ -109,8 +112,11 @@ final class Faults: ChangeObserver {
     }
 
     func willChange(_ operation: StaticString) throws(FilesError) {
-        count += 1
-        if isFailing(count) { throw FilesError(operation: "\(operation)", path: "(change \(count))", errno: errno) }
+        let number = changes.withLock { count in
+            count += 1
+            return count
+        }
+        if isFailing(number) { throw FilesError(operation: "\(operation)", path: "(change \(number))", errno: errno) }
     }
 }
 
