@@ -27,8 +27,7 @@ public struct ComponentRestore {
         report: (_ component: String, TreeDifference) throws -> Void
     ) throws(RecoveryError) {
         do {
-            let store = try RecoveryStore(path: request.directory)
-            for (component, engine) in try engines(components, store) {
+            for (component, engine) in try engines(components) {
                 _ = try engine.plan { difference in
                     try report(component, difference)
                     return true
@@ -54,32 +53,22 @@ public struct ComponentRestore {
                 throw RecoveryError.underWay(directory: store.path.string, generation: journal.header.generation)
             }
             // All of them are looked at before the first one changes.
-            return try engines(components, store).map { component, engine in
-                (component, TreeRestore.sentence(try engine.run()))
+            return try engines(components).map { component, engine in
+                (component, try engine.run().sentence)
             }
         } catch {
             throw .wrapping(error)
         }
     }
 
-    private func engines(_ components: [String], _ store: RecoveryStore) throws -> [(String, TreeRestorer)] {
-        let point = try Recovery.point(of: request, in: store)
-        let root = try RootDirectory(path: node.root)
+    private func engines(_ components: [String]) throws -> [(String, TreeRestorer)] {
+        let proof = try Proof(request, node: node)
         return try components.map { component in
-            let engine = try TreeRestore.engine(
-                component,
-                of: point,
-                root: root,
-                store: store,
-                keptPaths: request.keptPaths.map(\.description),
-                node: node,
-                jobs: request.jobs
-            )
-            guard let engine else {
-                guard point.manifest.component(component) == nil else {
+            guard let engine = try proof.restorer(for: component) else {
+                guard proof.point.manifest.component(component) == nil else {
                     throw BackupError.noFiles(component: component)
                 }
-                throw BackupError.componentMissing(component, generation: point.generation)
+                throw BackupError.componentMissing(component, generation: proof.point.generation)
             }
             return (component, engine)
         }

@@ -21,6 +21,37 @@ struct Proof {
     /// Paths that a restore leaves alone.
     let keptPaths: [String]
 
+    /// That of a recovery with its step journal's word on what is kept.
+    init(
+        node: Node,
+        root: RootDirectory,
+        store: RecoveryStore,
+        point: RecoveryPoint,
+        request: RecoveryRequest,
+        keptPaths: [String]
+    ) {
+        self.node = node
+        self.root = root
+        self.store = store
+        self.point = point
+        self.request = request
+        self.keptPaths = keptPaths
+    }
+
+    /// That of what a request asks for.
+    /// - Throws: as ``Recovery/point(of:in:)`` does.
+    init(_ request: RecoveryRequest, node: Node) throws {
+        let store = try RecoveryStore(path: request.directory)
+        self.init(
+            node: node,
+            root: try RootDirectory(path: node.root),
+            store: store,
+            point: try Recovery.point(of: request, in: store),
+            request: request,
+            keptPaths: request.keptPaths.map(\.description)
+        )
+    }
+
     /// Compares the node that the point is of with this one.
     /// - Throws: ``RecoveryError/otherNode(_:)``, ``RecoveryError/otherProfile(of:here:)``.
     func identity() throws -> NodeIdentity {
@@ -72,15 +103,24 @@ struct Proof {
 
     /// The engine that makes the trees of a component equal to the point; `nil` when the point has none.
     func restorer(for component: String) throws -> TreeRestorer? {
-        try TreeRestore.engine(
-            component,
-            of: point,
+        guard let entry = point.manifest.component(component), let archive = entry.file(.archive),
+            let index = entry.file(.index)
+        else { return nil }
+        let restore = TreeRestorer.Request(
             root: root,
-            store: store,
-            keptPaths: keptPaths,
-            node: node,
-            jobs: request.jobs
+            archive: point.path(of: archive),
+            index: point.path(of: index),
+            exclusions: RestoreExclusions.patterns(
+                for: component,
+                entry: entry,
+                kept: keptPaths,
+                hasStaticPods: point.manifest.component("static-pods") != nil
+            ),
+            leaveOut: [try RootDirectory(path: store.path).stat(".").identity],
+            jobs: request.jobs,
+            within: try TreeComponents.within(component, in: root)
         )
+        return TreeRestorer(restore, cancellation: node.cancellation)
     }
 
     /// Bytes that a recovery writes, by file system.

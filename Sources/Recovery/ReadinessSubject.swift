@@ -24,15 +24,7 @@ final class ReadinessSubject {
         self.root = root
         self.meter = meter
         do {
-            let store = try RecoveryStore(path: request.recovery.directory)
-            proof = Proof(
-                node: node,
-                root: root,
-                store: store,
-                point: try Recovery.point(of: request.recovery, in: store),
-                request: request.recovery,
-                keptPaths: request.recovery.keptPaths.map(\.description)
-            )
+            proof = try Proof(request.recovery, node: node)
             lack = nil
         } catch {
             proof = nil

@@ -115,7 +115,7 @@ final class RecoveryContext {
             }
         }
         let changes = summary.written + summary.metadataOnly + summary.removed
-        return .done(TreeRestore.sentence(summary), values: ["changes.\(component)": "\(changes)"])
+        return .done(summary.sentence, values: ["changes.\(component)": "\(changes)"])
     }
 }
 

@@ -80,15 +80,14 @@ extension Recovery {
         _ report: (_ component: String, TreeDifference) throws -> Void = { _, _ in }
     ) async throws(RecoveryError) -> RecoveryPlan {
         do {
-            let root = try RootDirectory(path: node.root)
-            let store = try RecoveryStore(path: request.directory)
-            let point = try Self.point(of: request, in: store)
+            let proof = try Proof(request, node: node)
+            let point = proof.point
             var plan = RecoveryPlan(
                 generation: point.generation,
                 createdAt: point.manifest.createdAt,
                 node: point.manifest.node.name,
                 profile: point.manifest.profile,
-                etcdRevisionNow: etcdRevision(in: root, point),
+                etcdRevisionNow: etcdRevision(in: proof.root, point),
                 etcdRevision: point.manifest.etcd?.currentRevision,
                 deploymentNow: try await node.deployments.deployments()?.first { $0.isBooted }?.name,
                 deployment: point.manifest.deployment,
@@ -96,16 +95,7 @@ extension Recovery {
                 steps: RecoverySequence.listing
             )
             for component in TreeComponents.names {
-                let engine = try TreeRestore.engine(
-                    component,
-                    of: point,
-                    root: root,
-                    store: store,
-                    keptPaths: request.keptPaths.map(\.description),
-                    node: node,
-                    jobs: request.jobs
-                )
-                let summary = try engine?.plan { difference in
+                let summary = try proof.restorer(for: component)?.plan { difference in
                     try report(component, difference)
                     return true
                 }

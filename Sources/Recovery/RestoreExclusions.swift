@@ -5,47 +5,6 @@ import RecoveryPoints
 import Reporting
 import SystemPackage
 
-/// What a restore of one component's trees works on, in one place for the plan and the doing.
-enum TreeRestore {
-    /// The engine; `nil` when the recovery point has no files of the component.
-    static func engine(
-        _ component: String,
-        of point: RecoveryPoint,
-        root: RootDirectory,
-        store: RecoveryStore,
-        keptPaths: [String],
-        node: Node,
-        jobs: Int
-    ) throws -> TreeRestorer? {
-        guard let entry = point.manifest.component(component), let archive = entry.file(.archive),
-            let index = entry.file(.index)
-        else { return nil }
-        let hasStaticPods = point.manifest.component("static-pods") != nil
-        let request = TreeRestorer.Request(
-            root: root,
-            archive: point.path(of: archive),
-            index: point.path(of: index),
-            exclusions: RestoreExclusions.patterns(
-                for: component,
-                entry: entry,
-                kept: keptPaths,
-                hasStaticPods: hasStaticPods
-            ),
-            leaveOut: [try RootDirectory(path: store.path).stat(".").identity],
-            jobs: jobs,
-            within: try TreeComponents.within(component, in: root)
-        )
-        return TreeRestorer(request, cancellation: node.cancellation)
-    }
-
-    /// `1 204 files: 3 written (1.2 MiB), 1 changed, 2 removed, 1 198 as they were`.
-    static func sentence(_ summary: TreeRestorer.Summary) -> String {
-        "\(summary.files) files: \(summary.written) written (\(ByteCount(summary.writtenBytes))), "
-            + "\(summary.metadataOnly) with new metadata, \(summary.removed) removed, "
-            + "\(summary.unchanged) as they were"
-    }
-}
-
 /// What a restore leaves alone, in one place.
 enum RestoreExclusions {
     /// Where static pods lie: restored with the component of that name, as one set, when the point has it.
