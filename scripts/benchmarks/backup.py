@@ -134,7 +134,7 @@ PHASES = {"first": "First backup", "again": "Second backup, nothing changed", "c
 
 def one_round(bench, tools, with_etcd, number, results):
     def take(phase, tool, script, added=True):
-        bench.settle()
+        bench.settle(writes_much=phase == "first")
         before = bench.bytes_on_disk(tool.store) if added else 0
         measured = bench.measure(script, sync=tool.store)
         after = bench.bytes_on_disk(tool.store) if added else 0

@@ -104,9 +104,15 @@ class Bench:
         self.measure(script)
         return (self.scratch / "command.log").read_text()
 
-    def settle(self):
-        """Waits until what earlier commands wrote or removed is on disk."""
+    def settle(self, writes_much=False):
+        """Waits until what earlier commands wrote or removed is on disk.
+
+        A virtual machine may have given its free memory back to its host: whoever then writes first pays for all of
+        it, ten seconds a gigabyte. Before a command that writes much, free memory is therefore touched.
+        """
         self.run(f"sync -f {shlex.quote(str(self.scratch))}")
+        if writes_much:
+            self.run(f"{shlex.quote(sys.executable)} -c 'bytearray(3 << 30)'")
 
     def bytes_on_disk(self, path):
         return int(self.run(f"du -s --block-size=1 {shlex.quote(str(path))}").split()[0])
