@@ -16,10 +16,10 @@ enum Streams {
     }
 
     /// Prints an error with its hint.
-    static func report(_ error: any OperatorError, as name: String) {
+    static func report(_ error: any OperatorError, as name: String, to descriptor: Int32 = STDERR_FILENO) {
         var text = "\(name): \(error.summary)"
         if let hint = error.hint { text += "\nhint: \(hint)" }
-        printError(text)
+        write(text + "\n", to: descriptor)
     }
 
     private static func write(_ text: String, to descriptor: Int32) {
