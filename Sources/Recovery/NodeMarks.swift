@@ -71,8 +71,8 @@ struct NodeMarks {
         Type=exec
         ExecStart=\(command)
         # The steps go to the journal with their fields, and as lines to whoever stands at the console.
-        StandardOutput=tty
-        TTYPath=/dev/console
+        Environment=NODE_RECOVERY_CONSOLE=/dev/console
+        StandardOutput=journal
         StandardError=journal
 
         [Install]

@@ -19,7 +19,9 @@ enum LastWord {
             "\([error.summary, error.hint.map { "hint: \($0)" }].compactMap(\.self).joined(separator: "\n"))",
             metadata: metadata(of: error, event)
         )
-        if isatty(STDOUT_FILENO) == 1 { Streams.report(error, as: name, to: STDOUT_FILENO) }
+        Session.console?.writeLine(Streams.text(of: error, as: name))
+        // journald looks up the unit of an entry by the sender's process number: one that has ended has none any more.
+        usleep(100_000)
     }
 
     /// Fields for whoever reads entries and not lines.

@@ -40,14 +40,13 @@ struct Session {
         self.name = name
         let isInJournal = Journal.isConnected(environment: environment)
         self.isInJournal = isInJournal
-        let output = Terminal(descriptor: .standardOutput, environment: environment)
+        let console = isInJournal ? Self.console : nil
         let log = Logger(label: name) { label -> any LogHandler in
             guard isInJournal else { return TerminalLogHandler(label: label, terminal: terminal, verbosity: verbosity) }
             let journal = JournalLogHandler(label: label, logLevel: verbosity.level)
-            guard isatty(STDOUT_FILENO) == 1 else { return journal }
-            // A unit whose standard output is the console: whoever stands there reads it too.
+            guard let console else { return journal }
             return MultiplexLogHandler([
-                journal, TerminalLogHandler(label: label, terminal: output, verbosity: verbosity),
+                journal, TerminalLogHandler(label: label, terminal: console, verbosity: verbosity),
             ])
         }
         let root = common.rootPath
@@ -70,6 +69,7 @@ struct Session {
             now: { Session.wallClock() },
             isClockSynchronized: { [0: false, 1: true][CLinux_clock_is_synchronized()] }
         )
+        let output = Terminal(descriptor: .standardOutput, environment: environment)
         resultHasColor = output.hasColor && output.progressStyle == .bar
         notifier = ServiceNotifier(environment: environment)
         showsProgress = !common.quiet && !isInJournal
@@ -110,8 +110,8 @@ struct Session {
             return
         }
         node.log.notice("\(sentence)", metadata: fields.merging(["message_id": "\(event.rawValue)"]) { $1 })
-        // What goes to the journal as well would be there twice, and on a terminal the log has said it.
-        let isSeen = isatty(STDOUT_FILENO) == 1 || Journal.isConnected(STDOUT_FILENO, environment: Self.environment)
+        // What goes to the journal as well would be there twice.
+        let isSeen = Journal.isConnected(STDOUT_FILENO, environment: Self.environment)
         if let printed, printed != sentence || !isSeen { Streams.printResult(printed) }
     }
 
@@ -132,6 +132,20 @@ struct Session {
         var nanoseconds: Int32 = 0
         CLinux_wall_clock(&seconds, &nanoseconds)
         return FileTime(seconds: seconds, nanoseconds: nanoseconds)
+    }
+
+    /// Where a unit's lines go besides journald, for whoever stands there: `NODE_RECOVERY_CONSOLE`, most often
+    /// `/dev/console`; `nil` when it is not set or cannot be written.
+    ///
+    /// journald itself shows on a console only what comes as lines (`journal+console`), and entries with fields do not.
+    /// Nothing waits for a console that is held up: then lines are lost there.
+    static var console: Terminal? {
+        let environment = environment
+        guard let path = environment["NODE_RECOVERY_CONSOLE"] else { return nil }
+        let descriptor = open(path, O_WRONLY | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        // Left open on purpose until the process ends.
+        return Terminal(descriptor: FileDescriptor(rawValue: descriptor), environment: environment)
     }
 
     /// The variables of this process; of two with one name the first counts, as for `getenv`.

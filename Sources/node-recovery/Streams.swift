@@ -16,10 +16,13 @@ enum Streams {
     }
 
     /// Prints an error with its hint.
-    static func report(_ error: any OperatorError, as name: String, to descriptor: Int32 = STDERR_FILENO) {
-        var text = "\(name): \(error.summary)"
-        if let hint = error.hint { text += "\nhint: \(hint)" }
-        write(text + "\n", to: descriptor)
+    static func report(_ error: any OperatorError, as name: String) {
+        printError(text(of: error, as: name))
+    }
+
+    /// The two lines of an error with its hint.
+    static func text(of error: any OperatorError, as name: String) -> String {
+        "\(name): \(error.summary)" + (error.hint.map { "\nhint: \($0)" } ?? "")
     }
 
     private static func write(_ text: String, to descriptor: Int32) {
