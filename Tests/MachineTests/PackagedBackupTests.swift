@@ -137,7 +137,7 @@ extension RealNode {
 
         private func alarm(_ machine: Machine) throws {
             try machine.output("dd if=/dev/zero of=/var/recovery/filler bs=64k 2> /dev/null || true")
-            let run = try nextRun(machine, after: "systemctl start node-backup || true")
+            let run = try nextRun(machine, after: "systemctl start node-backup 2> /dev/null || true")
             let reason = "not enough space in '/var/recovery': about "
             let status = try machine.run("systemctl status node-backup").output
             #expect(status.contains("status=73/CANTCREAT"), "\(status)")
