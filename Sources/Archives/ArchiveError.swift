@@ -54,8 +54,7 @@ public struct ArchiveError: OperatorError, Equatable {
     public var hint: String? {
         switch cause {
         case .system(ENOSPC), .system(EDQUOT):
-            "free space on the file system of '\(archive.string)' (see 'df \(archive.removingLastComponent().string)'), "
-                + "then run the backup again"
+            "make room on the file system of '\(archive.string)' ('df -h; df -i' shows which one is full), then run it again"
         case .system(EROFS):
             "the file system of '\(archive.string)' is read-only: see 'findmnt -T \(archive.string)' and 'dmesg'"
         case .damaged:
@@ -67,6 +66,9 @@ public struct ArchiveError: OperatorError, Equatable {
         default: nil
         }
     }
+
+    /// Whether there was no room for what was written.
+    public var isForWantOfSpace: Bool { cause == .system(ENOSPC) || cause == .system(EDQUOT) }
 
     /// `65` for damage, `66` for a file that is not there, `73` where something cannot be written, `74` otherwise.
     public var exitStatus: ExitStatus {

@@ -16,6 +16,8 @@ public enum BackupError: OperatorError {
     case recoveryUnderWay(String)
     /// There is not enough space; sizes in bytes.
     case noSpace(directory: String, neededBytes: Int64, freeBytes: Int64)
+    /// There is no place with room for a snapshot unpacked; sizes in bytes, and what was looked at.
+    case noScratchSpace(snapshot: String, neededBytes: Int64, places: [(directory: String, freeBytes: Int64)])
     /// A component name that the plan does not have.
     case unknownComponent(String)
     /// The recovery point does not have the component.
@@ -64,6 +66,9 @@ public enum BackupError: OperatorError {
             "a recovery is under way in '\(directory)': the node is not in a state to be backed up"
         case .noSpace(let directory, let needed, let free):
             "not enough space in '\(directory)': about \(ByteCount(needed)) needed, \(ByteCount(free)) free"
+        case .noScratchSpace(let snapshot, let needed, let places):
+            "not enough space to unpack '\(snapshot)': \(ByteCount(needed)) needed, "
+                + places.map { "\(ByteCount($0.freeBytes)) free in '\($0.directory)'" }.joined(separator: ", ")
         case .unknownComponent(let name):
             "there is no component '\(name)'; the components are \(BackupPlan.components.map(\.name).joined(separator: ", "))"
         case .componentMissing(let name, let generation): "recovery point \(generation) has no component '\(name)'"
@@ -105,6 +110,8 @@ public enum BackupError: OperatorError {
             "see how far it is with 'upgrade-recovery --status --dir \(directory)', and let it end with --resume"
         case .noSpace(let directory, _, _):
             "remove old recovery points with 'node-backup prune --keep 1 --dir \(directory)', or leave parts out with --skip"
+        case .noScratchSpace:
+            "make room in one of them: 'node-backup prune --keep 1' removes old recovery points"
         case .unknownComponent, .notAPath: nil
         case .noFiles(let component): "'node-backup extract POINT \(component) --to DIR' takes all of it out"
         case .componentMissing(_, let generation): "see what it has with 'node-backup show \(generation)'"
@@ -127,12 +134,24 @@ public enum BackupError: OperatorError {
         }
     }
 
+    /// Whether a file system is full.
+    public var isForWantOfSpace: Bool {
+        switch self {
+        case .noSpace, .noScratchSpace: true
+        case .files(let error): error.isForWantOfSpace
+        case .archive(let error): error.isForWantOfSpace
+        case .store(let error): error.isForWantOfSpace
+        case .adapter(let error): error.isForWantOfSpace
+        default: false
+        }
+    }
+
     /// The exit status by kind.
     public var exitStatus: ExitStatus {
         switch self {
         case .notRoot: .noPermission
         case .recoveryUnderWay: .recoveryUnderWay
-        case .notAMount, .noDirectory, .noSpace: .cantCreate
+        case .notAMount, .noDirectory, .noSpace, .noScratchSpace: .cantCreate
         case .unknownComponent, .notAPath: .usage
         case .componentMissing, .noFiles, .sourceMissing, .etcdNotFound: .noInput
         case .etcdURL, .etcdFileUnknown: .config

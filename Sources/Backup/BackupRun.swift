@@ -218,7 +218,7 @@ public struct BackupRun {
             if case .skip(let reason) = entry.work {
                 node.log.info(
                     "\(entry.component.name): skipped, \(reason)",
-                    metadata: ["component": "\(entry.component.name)"]
+                    metadata: ["component": "\(entry.component.name)", "recovery_point": "\(partial.generation)"]
                 )
                 manifest.skipped.append(SkippedComponent(name: entry.component.name, reason: reason))
                 continue
@@ -226,7 +226,10 @@ public struct BackupRun {
             meter.begin(entry.component.name, activity: "backing up", totalBytes: entry.sourceBytes)
             let written = try await writer.write(entry, manifest: &manifest)
             manifest.components.append(written)
-            node.log.notice("\(Self.sentence(about: written))", metadata: ["component": "\(written.name)"])
+            node.log.notice(
+                "\(Self.sentence(about: written))",
+                metadata: ["component": "\(written.name)", "recovery_point": "\(partial.generation)"]
+            )
         }
         if let executable = request.executable {
             try store.install(executable)

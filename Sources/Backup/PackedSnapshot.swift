@@ -13,22 +13,41 @@ struct PackedSnapshot {
 
     /// Reads the file back, unpacks it and looks at the snapshot from its first byte to its last.
     ///
-    /// The unpacked snapshot lies in a file without a name beside it, which is gone whatever happens: memory stays
-    /// flat, and so does the directory.
+    /// The unpacked snapshot lies in a file without a name, which is gone whatever happens: memory stays flat, and so
+    /// does the directory. It lies beside the packed one, or where that partition has no room in the node's `/var/tmp`.
+    /// - Parameter length: bytes of the snapshot with the digest behind it.
+    /// - Throws: ``ScratchFailure`` when it is that file which fails, and not the snapshot.
     func inspect(
+        length: Int64,
         _ node: Node,
         jobs: Int,
         progress: (_ bytes: Int64) -> Void = { _ in }
     ) throws -> SnapshotReport {
-        let unpacked = try UnnamedFile(in: path.removingLastComponent())
-        if let fault = try unpack(node, jobs: jobs, { try unpacked.write($0) }, progress: progress) {
-            return SnapshotReport(faults: [fault], status: nil)
+        let unpacked: UnnamedFile
+        do {
+            unpacked = try ScratchPlace.file(for: path, lengthBytes: length, node)
+        } catch {
+            throw ScratchFailure(cause: error)
         }
-        return try node.etcd.inspectSnapshot(
-            unpacked.descriptor,
-            isDigestProved: false,
-            cancellation: node.cancellation
+        let fault = try unpack(
+            node,
+            jobs: jobs,
+            { piece in
+                do throws(FilesError) { try unpacked.write(piece) } catch { throw ScratchFailure(cause: error) }
+            },
+            progress: progress
         )
+        if let fault { return SnapshotReport(faults: [fault], status: nil) }
+        do {
+            return try node.etcd.inspectSnapshot(
+                unpacked.descriptor,
+                isDigestProved: false,
+                cancellation: node.cancellation
+            )
+        } catch {
+            // What is wrong with the snapshot is in the report: this is about reading the file.
+            throw ScratchFailure(cause: error)
+        }
     }
 
     /// Reads the file back and compares the snapshot in it with its own digest.

@@ -24,7 +24,8 @@ public struct PointVerifier {
     ///
     /// Damage is no error: it is in the results, by component. What cannot be read because the system refuses is
     /// damage as well, as a recovery could not read it either.
-    /// - Throws: ``BackupError`` when it is stopped.
+    /// - Throws: ``BackupError`` when it is stopped, and when this machine lacks what it takes to look, such as room to
+    ///   unpack a snapshot: that says nothing about the recovery point.
     public func verify(_ point: RecoveryPoint) throws(BackupError) -> [String: Verification.Result] {
         var results: [String: Verification.Result] = [:]
         meter?.plan(components: point.manifest.components.count, totalBytes: point.manifest.sourceBytes)
@@ -53,19 +54,24 @@ public struct PointVerifier {
         if let snapshot = component.file(.snapshot) {
             faults += try check {
                 pagesAreProved
-                    ? try changesOfSnapshot(snapshot, component, of: point) : try snapshotFaults(snapshot, of: point)
+                    ? try changesOfSnapshot(snapshot, component, of: point)
+                    : try snapshotFaults(snapshot, component, of: point)
             }
         }
         return Verification.Result(verifiedAt: node.now().iso8601, faults: faults)
     }
 
-    /// The faults that `body` finds, or the error that it ends with as a fault; only being stopped is thrown.
+    /// The faults that `body` finds, or the error that it ends with as a fault; being stopped, and what this machine
+    /// lacks, is thrown.
     private func check(_ body: () throws -> [String]) throws(BackupError) -> [String] {
         do {
             return try body()
+        } catch let error as ScratchFailure {
+            throw .wrapping(error.cause)
         } catch {
             let error = BackupError.wrapping(error)
             if case .stopped = error { throw error }
+            if error.isForWantOfSpace { throw error }
             return [error.summary]
         }
     }
@@ -107,9 +113,17 @@ public struct PointVerifier {
         return fault.map { ["'\(path)': \($0)"] } ?? []
     }
 
-    private func snapshotFaults(_ file: StoredFile, of point: RecoveryPoint) throws -> [String] {
+    private func snapshotFaults(
+        _ file: StoredFile,
+        _ component: ComponentEntry,
+        of point: RecoveryPoint
+    ) throws -> [String] {
         let path = point.path(of: file)
-        let report = try PackedSnapshot(path: path, expected: file).inspect(node, jobs: jobs) { bytes in
+        let report = try PackedSnapshot(path: path, expected: file).inspect(
+            length: component.sourceBytes,
+            node,
+            jobs: jobs
+        ) { bytes in
             meter?.advance(bytes: bytes)
         }
         var faults = report.faults.map { "'\(path)': \($0)" }

@@ -7,7 +7,12 @@ public enum Pruning {
     /// What the rule says about every recovery point of a store, the newest first.
     ///
     /// Changes nothing.
-    public static func plan(_ store: RecoveryStore, keep: Int) throws(BackupError) -> [Retention.Decision] {
+    /// - Parameter inUse: the recovery point that the recovery under way goes to; `nil` when none is.
+    public static func plan(
+        _ store: RecoveryStore,
+        keep: Int,
+        inUse: Int? = nil
+    ) throws(BackupError) -> [Retention.Decision] {
         do {
             let candidates = try store.all().map { entry -> Retention.Candidate in
                 switch entry.point {
@@ -16,7 +21,8 @@ public enum Pruning {
                         generation: entry.generation,
                         isReadable: true,
                         isVerified: point.isVerified,
-                        isFailedState: point.manifest.failedState != nil
+                        isFailedState: point.manifest.failedState != nil,
+                        isInUse: entry.generation == inUse
                     )
                 case .failure:
                     Retention.Candidate(generation: entry.generation, isReadable: false, isVerified: false)
@@ -30,8 +36,12 @@ public enum Pruning {
 
     /// Removes what the rule no longer wants; the store's lock must be held.
     /// - Returns: what the rule said, the newest first.
-    public static func run(_ store: RecoveryStore, keep: Int) throws(BackupError) -> [Retention.Decision] {
-        let decisions = try plan(store, keep: keep)
+    public static func run(
+        _ store: RecoveryStore,
+        keep: Int,
+        inUse: Int? = nil
+    ) throws(BackupError) -> [Retention.Decision] {
+        let decisions = try plan(store, keep: keep, inUse: inUse)
         do {
             // The oldest first: a run that is cut leaves the newer ones.
             for decision in decisions.reversed() where decision.isRemoved {

@@ -38,16 +38,21 @@ public struct BoltError: OperatorError, Equatable {
     /// For the reasons that an operator can do something about.
     public var hint: String? {
         switch cause {
-        case .system(.noSpace, _): "see which file system is full: df -h; df -i"
+        case .system(.noSpace, _), .system(.diskQuotaExceeded, _): "see which file system is full: df -h; df -i"
         case .system(.ioError, _): "the disk may be failing: dmesg"
         case .system, .shrank, .unwritable: nil
         }
     }
 
+    /// Whether there was no room for what was written.
+    public var isForWantOfSpace: Bool {
+        if case .system(let errno, _) = cause { errno == .noSpace || errno == .diskQuotaExceeded } else { false }
+    }
+
     /// `73` without space, `74` for the system's other refusals, `70` for a pair that must not have come here.
     public var exitStatus: ExitStatus {
         switch cause {
-        case .system(.noSpace, _): .cantCreate
+        case .system(.noSpace, _), .system(.diskQuotaExceeded, _): .cantCreate
         case .system, .shrank: .ioError
         case .unwritable: .software
         }

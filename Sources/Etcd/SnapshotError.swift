@@ -52,6 +52,7 @@ public struct SnapshotError: OperatorError, Equatable {
     /// What to do next.
     public var hint: String? {
         switch cause {
+        case .system where isForWantOfSpace: "see which file system is full: df -h; df -i"
         case .options, .revisionOverflow, .system: nil
         case .olderServer(_, _, let canBeForced):
             canBeForced
@@ -63,12 +64,21 @@ public struct SnapshotError: OperatorError, Equatable {
         }
     }
 
+    /// Whether there was no room for what is restored.
+    public var isForWantOfSpace: Bool {
+        switch cause {
+        case .noSpace: true
+        case .system(_, _, let errno): errno == .noSpace || errno == .diskQuotaExceeded
+        default: false
+        }
+    }
+
     /// By cause.
     public var exitStatus: ExitStatus {
         switch cause {
         case .options, .revisionOverflow: .usage
         case .olderServer: .config
-        case .targetInUse, .noSpace, .system(_, _, .noSpace): .cantCreate
+        case .targetInUse, .noSpace, .system(_, _, .noSpace), .system(_, _, .diskQuotaExceeded): .cantCreate
         case .system(_, _, .permissionDenied), .system(_, _, .notPermitted): .noPermission
         case .system, .verification: .ioError
         }

@@ -5,15 +5,21 @@ public import SystemPackage
 /// Writes files that are either whole or not there: written beside, synced, renamed, and the directory synced.
 public enum AtomicFile {
     /// Puts a file of these bytes under a name, in the place of what was there.
+    /// - Parameter reservedBytes: room that the file keeps for itself, so that it can grow that far on a full disk;
+    ///   without effect on file systems that have no such thing.
     public static func write(
         _ bytes: some Collection<UInt8>,
         to name: FilePath.Component,
         in directory: Directory,
-        mode: UInt32 = 0o600
+        mode: UInt32 = 0o600,
+        reservedBytes: Int64 = 0
     ) throws(FilesError) {
         let bytes = Array(bytes)
         try replace(name, in: directory, mode: mode) { file throws(FilesError) in
             try file.writeAll(bytes[...], path: directory.text(of: name))
+            guard reservedBytes > 0, CLinux_reserve(file.rawValue, reservedBytes) != 0 else { return }
+            let error = FilesError.last("make room for", directory.text(of: name))
+            if error.isForWantOfSpace { throw error }
         }
     }
 

@@ -28,6 +28,8 @@ public final class FileLock: Sendable {
     }
 
     /// Takes the lock if it is free, and never waits; the file is made when it is missing and never removed.
+    ///
+    /// A full disk does not keep it from being taken.
     /// - Parameter command: what the holder is doing, for whoever comes second.
     public static func attempt(
         _ name: FilePath.Component,
@@ -47,7 +49,12 @@ public final class FileLock: Sendable {
         }
         let holder = Array("\(command) (process \(getpid()), since \(timeNow()))".utf8.prefix(4096))
         guard ftruncate(descriptor, 0) == 0 else { throw .last("write", text) }
-        try file.descriptor.writeAll(holder[...], path: text)
+        do throws(FilesError) {
+            try file.descriptor.writeAll(holder[...], path: text)
+        } catch {
+            // It is held all the same; on a full disk whoever comes second is not told by whom.
+            guard error.isForWantOfSpace else { throw error }
+        }
         return .held(FileLock(file: file))
     }
 

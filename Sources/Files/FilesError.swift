@@ -24,6 +24,9 @@ public struct FilesError: OperatorError, Hashable {
         return FilesError(operation: operation, path: path(), errno: Errno(rawValue: number))
     }
 
+    /// Whether there was no room: on the file system, within the quota, or for another file.
+    public var isForWantOfSpace: Bool { errno == .noSpace || errno == .diskQuotaExceeded }
+
     /// For example `could not open '/etc/shadow': Permission denied`.
     public var summary: String { "could not \(operation) '\(path)': \(errno)" }
 

@@ -1,4 +1,5 @@
 import Files
+import Glibc
 import Logging
 import NodeInterface
 import RecoveryPoints
@@ -79,7 +80,11 @@ enum FileSteps {
             try pods.stopPod(pod.id, limit: context.request.stopLimit)
             try pods.removePod(pod.id, limit: context.request.stopLimit)
         }
-        return .done("\(all.count) pods have stopped")
+        // An earlier try may have found no runtime.
+        return .done(
+            "\(all.count) pods have stopped",
+            values: context.journal.mayHavePodsLeft ? ["pods.left": "false"] : [:]
+        )
     }
 
     @Sendable static func stopRuntime(_ context: RecoveryContext) async throws -> StepOutcome {
@@ -118,7 +123,7 @@ enum FileSteps {
         let reason: String
         if context.hasChangedFiles {
             reason = "services still run on files of the failed state"
-        } else if context.journal.value("pods.left") != nil {
+        } else if context.journal.mayHavePodsLeft {
             reason = "pods of the failed state may still run"
         } else {
             return .skipped("no file has changed")
@@ -151,6 +156,9 @@ extension StepJournal {
             }
     }
 
+    /// Whether pods of the failed state may run that no runtime has stopped.
+    var mayHavePodsLeft: Bool { value("pods.left") == "true" }
+
     /// What must not be forgotten with the steps: what was put on the node, and what a reboot has not made good yet.
     var lasting: [String: String] {
         var values = header.carried ?? [:]
@@ -160,22 +168,31 @@ extension StepJournal {
         let restores = ["usr-local", "etc", "machine-config"].map { "restore-\($0)" }
         let mayHaveChanged = hasChangedFiles || restores.contains { last(of: $0)?.event == .started }
         values["files.changed"] = mayHaveChanged && !isOver("reboot") ? "true" : nil
-        values["pods.left"] = isOver("reboot") ? nil : value("pods.left")
+        values["pods.left"] = mayHavePodsLeft && !isOver("reboot") ? "true" : nil
         return values
     }
 }
 
 extension RecoveryContext {
-    /// How the recovery goes on after the reboot, as a command line.
+    /// Where the recovery points lie, whatever directory a unit is started in.
+    private var absoluteStore: FilePath {
+        guard store.path.isRelative, let here = getcwd(nil, 0) else { return store.path }
+        defer { free(here) }
+        return FilePath(platformString: here).pushing(store.path).lexicallyNormalized()
+    }
+
+    /// How the recovery goes on after the reboot, as a unit's command line.
     private var resumeCommand: String {
         // The copy beside the points is there whatever deployment boots; without one there is only ourselves.
-        var program = store.path.appending("upgrade-recovery").string
+        var words = [absoluteStore.appending("upgrade-recovery").string]
         if (try? RootDirectory(path: store.path).exists("upgrade-recovery")) != true,
             let executable = request.executable
         {
-            program = executable.string + (executable.lastComponent == "node-recovery" ? " upgrade-recovery" : "")
+            words = [executable.string] + (executable.lastComponent == "node-recovery" ? ["upgrade-recovery"] : [])
         }
-        return "\(program) --resume --reboot --dir \(store.path)"
+        words += ["--resume", "--reboot", "--dir", absoluteStore.string]
+        return ([UnitText.path(FilePath(words[0]))] + words.dropFirst().map { UnitText.argument($0) })
+            .joined(separator: " ")
     }
 
     /// Puts the marks for the next boot into `/etc`.
@@ -183,7 +200,7 @@ extension RecoveryContext {
     func prepareNextBoot() throws(FilesError) -> [String] {
         guard rebootsByItself else { return [] }
         var marks = try marks()
-        try marks.installResumeUnit(resumeCommand)
+        try marks.installResumeUnit(resumeCommand, store: absoluteStore)
         return marks.made
     }
 
@@ -199,7 +216,7 @@ extension RecoveryContext {
             let place = try Directory(path: FilePath("/proc/self/fd/\(file.descriptor.rawValue)/."))
             var marks = NodeMarks(etc: place)
             try marks.hold()
-            if rebootsByItself { try marks.installResumeUnit(resumeCommand) }
+            if rebootsByItself { try marks.installResumeUnit(resumeCommand, store: absoluteStore) }
             return marks.made
         } catch {
             node.log.warning("\(error.summary): the kubelet of '\(deployment.label)' is not held at boot, continuing")

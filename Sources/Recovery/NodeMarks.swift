@@ -54,22 +54,26 @@ struct NodeMarks {
     }
 
     /// The unit that goes on with a recovery: `packaging/systemd/upgrade-recovery-resume.service` is this text with the
-    /// usual command, which a test holds.
-    static func resumeUnit(_ command: String) -> String {
+    /// usual command and directory, which a test holds.
+    /// - Parameter command: program and arguments, quoted where systemd wants that; see ``UnitText``.
+    /// - Parameter store: where the recovery points lie, absolute.
+    static func resumeUnit(_ command: String, store: FilePath) -> String {
         """
         # Goes on with the recovery under way. 'upgrade-recovery --reboot' puts it into /etc/systemd/system, enables it
         # for the next boot, and takes it away when the recovery is done.
         [Unit]
         Description=Go on with the recovery of this node
         Documentation=man:upgrade-recovery(8)
-        RequiresMountsFor=/var/recovery /var/lib/etcd /var/lib/kubelet
+        RequiresMountsFor=\(UnitText.path(store)) /var/lib/etcd /var/lib/kubelet
         After=local-fs.target dbus.service network.target
 
         [Service]
         Type=exec
         ExecStart=\(command)
-        StandardOutput=journal+console
-        StandardError=journal+console
+        # The steps go to the journal with their fields, and as lines to whoever stands at the console.
+        Environment=NODE_RECOVERY_CONSOLE=/dev/console
+        StandardOutput=journal
+        StandardError=journal
 
         [Install]
         WantedBy=multi-user.target
@@ -78,9 +82,9 @@ struct NodeMarks {
     }
 
     /// Has the recovery go on by itself after the next boot.
-    /// - Parameter command: the program with its arguments.
-    mutating func installResumeUnit(_ command: String) throws(FilesError) {
-        try write(Self.resumeUnit(command), to: "upgrade-recovery-resume.service", in: Self.units)
+    /// - Parameter command: the program with its arguments; see ``resumeUnit(_:store:)``.
+    mutating func installResumeUnit(_ command: String, store: FilePath) throws(FilesError) {
+        try write(Self.resumeUnit(command, store: store), to: "upgrade-recovery-resume.service", in: Self.units)
         let wants = try open(making: Self.wants)
         try wants.keepingTime { () throws(FilesError) in
             try AtomicFile.link(

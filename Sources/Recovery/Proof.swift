@@ -138,22 +138,29 @@ struct Proof {
         }
         if let etcd = point.manifest.etcd {
             let place = root.fullPath(of: try etcdMember(in: files).dataDirectory)
-            try needs.append(FileSystemNeed(place: place, bytes: etcd.totalSizeBytes + etcd.totalSizeBytes / 10))
+            // For a while it is there twice: unpacked, and restored with a twentieth more (`SnapshotRestore`).
+            let bytes = 2 * etcd.totalSizeBytes + etcd.totalSizeBytes / 10 + 1 << 20
+            try needs.append(FileSystemNeed(place: place, bytes: bytes))
         }
         if keepsFailedState {
             let forecast = try await FailedState.forecast(self, meter: meter)
-            try needs.append(FileSystemNeed(place: store.path, bytes: forecast.neededBytes))
+            try needs.append(FileSystemNeed(place: store.path, bytes: forecast.neededBytes, isForWayBack: true))
         }
         return FileSystemNeed.combined(needs)
     }
 
     /// Compares what is needed with what is free.
-    /// - Throws: ``RecoveryError/noSpace(place:neededBytes:freeBytes:)``.
+    /// - Throws: ``RecoveryError/noSpace(place:neededBytes:freeBytes:forWayBack:)``.
     func refuseUnlessRoom(for needs: [FileSystemNeed]) throws {
         for need in needs {
             let free = try FileSystemSpace(at: need.place).availableBytes
             guard need.bytes <= free else {
-                throw RecoveryError.noSpace(place: need.place.string, neededBytes: need.bytes, freeBytes: free)
+                throw RecoveryError.noSpace(
+                    place: need.place.string,
+                    neededBytes: need.bytes,
+                    freeBytes: free,
+                    forWayBack: need.isForWayBack
+                )
             }
         }
     }

@@ -13,7 +13,12 @@ enum ProveSteps {
     @Sendable static func verify(_ context: RecoveryContext) async throws -> StepOutcome {
         let verifier = PointVerifier(node: context.node, jobs: context.request.jobs, meter: context.meter)
         let results = try verifier.verify(context.point)
-        try context.point.record(results)
+        do throws(StoreError) {
+            try context.point.record(results)
+        } catch {
+            // It is a memo: a full partition does not make the recovery point a worse one.
+            context.node.log.warning("\(error.summary), continuing without the record")
+        }
         let faults = context.point.manifest.components.flatMap { component in
             (results[component.name]?.faults ?? ["'\(component.name)' was not read"]).prefix(1)
         }
@@ -92,10 +97,13 @@ struct FileSystemNeed {
     /// The nearest directory that is there.
     var place: FilePath
     var bytes: Int64
+    /// Whether the recovery point of the failed state is part of it.
+    var isForWayBack: Bool
     private var device: UInt64
 
-    init(place: FilePath, bytes: Int64) throws(FilesError) {
+    init(place: FilePath, bytes: Int64, isForWayBack: Bool = false) throws(FilesError) {
         var place = place
+        self.isForWayBack = isForWayBack
         while true {
             do throws(FilesError) {
                 device = try RootDirectory(path: place).stat(".").identity.device
@@ -116,6 +124,7 @@ struct FileSystemNeed {
         for need in needs {
             if let index = combined.firstIndex(where: { $0.device == need.device }) {
                 combined[index].bytes += need.bytes
+                combined[index].isForWayBack = combined[index].isForWayBack || need.isForWayBack
             } else {
                 combined.append(need)
             }

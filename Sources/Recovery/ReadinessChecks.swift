@@ -1,5 +1,6 @@
 import Backup
 import Files
+import Logging
 import NodeInterface
 import RecoveryPoints
 import Reporting
@@ -180,17 +181,24 @@ public enum ReadinessChecks {
 
     @Sendable private static func verified(_ subject: ReadinessSubject) async throws -> Verdict {
         let point = try subject.proved().point
+        var results = point.verification()?.components ?? [:]
+        var verifiedAt = point.verifiedAt
         if subject.request.verifies {
             let verifier = PointVerifier(node: subject.node, jobs: subject.request.recovery.jobs, meter: subject.meter)
-            try point.record(verifier.verify(point))
+            results = try verifier.verify(point)
+            verifiedAt = results.values.map(\.verifiedAt).min()
+            do throws(StoreError) {
+                try point.record(results)
+            } catch {
+                subject.node.log.warning("\(error.summary), continuing without the record")
+            }
         }
-        let results = point.verification()?.components ?? [:]
         let faults = point.manifest.components.flatMap { (results[$0.name]?.faults ?? []).prefix(1) }
         guard faults.isEmpty else {
             let error = RecoveryError.pointDamaged(generation: point.generation, faults: faults)
             return .red(error.summary, next: "node-backup create")
         }
-        guard let verifiedAt = point.verifiedAt else {
+        guard let verifiedAt else {
             return .amber(
                 "nobody has read recovery point \(point.generation) back",
                 next: "node-backup verify \(point.generation)"

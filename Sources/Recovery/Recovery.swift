@@ -51,6 +51,7 @@ public struct Recovery {
             guard point.manifestDigest.hex == journal.header.manifestSHA256 else {
                 throw RecoveryError.pointReplaced(generation: point.generation)
             }
+            try clear(store)
             return try await run(journal, point, store, lock)
         } catch {
             throw .wrapping(error)
@@ -107,6 +108,7 @@ public struct Recovery {
         carried: [String: String]? = nil
     ) async throws -> RecoveryEnding {
         let point = try Self.point(of: request, in: store)
+        try clear(store)
         let header = StepJournal.Header(
             recovery: recovery,
             generation: point.generation,
@@ -161,6 +163,13 @@ public struct Recovery {
             // As long as nothing has changed there is nothing to go on with either.
             if !journal.hasChangedTheNode { try await forget(journal, store) }
             throw error
+        }
+    }
+
+    /// Removes what backups that were cut have left: it can be what fills the partition.
+    private func clear(_ store: RecoveryStore) throws(StoreError) {
+        for name in try store.removeLeftovers() {
+            node.log.notice("Removed '\(name)', which a run that was cut has left")
         }
     }
 

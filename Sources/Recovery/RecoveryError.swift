@@ -36,8 +36,8 @@ public indirect enum RecoveryError: OperatorError {
     case wrongDeployment(wanted: String, booted: String)
     /// The node was not rebooted.
     case notRebooted
-    /// There is not enough space; sizes in bytes.
-    case noSpace(place: String, neededBytes: Int64, freeBytes: Int64)
+    /// There is not enough space; sizes in bytes, and whether the way back is part of what is needed.
+    case noSpace(place: String, neededBytes: Int64, freeBytes: Int64, forWayBack: Bool)
     /// The recovery point does not tell how its etcd member is called or reached.
     case memberUnknown(String)
     /// A process has etcd's database open; its path.
@@ -91,7 +91,7 @@ public indirect enum RecoveryError: OperatorError {
         case .wrongDeployment(let wanted, let booted):
             "the node has booted the deployment '\(booted)' instead of '\(wanted)'"
         case .notRebooted: "the node has not been rebooted since the recovery paused for it"
-        case .noSpace(let place, let needed, let free):
+        case .noSpace(let place, let needed, let free, _):
             "not enough space at '\(place)': about \(ByteCount(needed)) needed, \(ByteCount(free)) free"
         case .memberUnknown(let reason): "the recovery point does not tell who its etcd member is: \(reason)"
         case .etcdRuns(let path): "a process still has etcd's database '\(path)' open"
@@ -129,20 +129,26 @@ public indirect enum RecoveryError: OperatorError {
         case .wrongDeployment(let wanted, _):
             "choose '\(wanted)' in the boot menu, or run 'upgrade-recovery --resume --force' to go on here"
         case .notRebooted: "run 'systemctl reboot', then 'upgrade-recovery --resume'"
-        case .noSpace: "make room there, or go on without the way back: --without-undo"
+        case .noSpace(_, _, _, forWayBack: true):
+            "make room there ('node-backup prune --keep 1' removes old recovery points), or go on without the way back: --without-undo"
+        case .noSpace(let place, _, _, forWayBack: false):
+            "make room there: 'du -xh \(place) | sort -h | tail' shows what is large"
         case .memberUnknown: "look at the static pods with 'node-backup extract POINT static-pods --to DIR'"
         case .etcdRuns(let path): "end it ('fuser \(path)' names it), then 'upgrade-recovery --resume'"
         case .otherCluster: "look with 'ss -ltnp' what listens there, end it, then 'upgrade-recovery --resume'"
         case .waitedInVain(_, _, _, let look): "look at \(look), mend that, then 'upgrade-recovery --resume'"
+        case .step("keep-failed-state", let error) where error.isForWantOfSpace:
+            "make room on the recovery partition ('node-backup prune --keep 1' removes old recovery points), then "
+                + "'upgrade-recovery --resume'; or give the way back up: 'upgrade-recovery --restart --without-undo'"
         case .step(_, let error):
-            if let hint = error.hint { hint } else { "mend that, then run 'upgrade-recovery --resume'" }
+            error.saysHowToGoOn ? error.hint : "\(error.remedy), then 'upgrade-recovery --resume'"
         case .proof(_, .stopped, isUnderWay: false): "nothing was changed; run it again when it is time"
         case .proof(_, .stopped(let error), isUnderWay: true): RecoveryError.stopped(error).hint
         case .proof(_, let error, isUnderWay: false):
-            "nothing was changed; \(error.hint ?? "mend that, then run it again")"
+            "nothing was changed; \(error.saysHowToGoOn ? error.remedy : "\(error.remedy), then run it again")"
         case .proof(_, let error, isUnderWay: true):
-            "this try has changed nothing, earlier ones have; \(error.hint ?? "mend that"); "
-                + "then begin anew with --restart"
+            "this try has changed nothing, earlier ones have; \(error.remedy); "
+                + "then begin anew with 'upgrade-recovery --restart'"
         case .backup(let error): error.hint
         case .files(let error): error.hint
         case .archive(let error): error.hint
@@ -173,9 +179,55 @@ public indirect enum RecoveryError: OperatorError {
         }
     }
 
+    /// Whether a file system is full.
+    public var isForWantOfSpace: Bool {
+        switch self {
+        case .noSpace: true
+        case .step(_, let error), .proof(_, let error, _): error.isForWantOfSpace
+        case .backup(let error): error.isForWantOfSpace
+        case .files(let error): error.isForWantOfSpace
+        case .archive(let error): error.isForWantOfSpace
+        case .store(let error): error.isForWantOfSpace
+        case .adapter(let error): error.isForWantOfSpace
+        default: false
+        }
+    }
+
+    /// The step that failed; `nil` for what is not about one.
+    public var step: String? {
+        switch self {
+        case .step(let name, _), .proof(let name, _, _): name
+        default: nil
+        }
+    }
+
+    /// Whether the hint names the command that goes on with the recovery: those of other modules do not know it.
+    private var saysHowToGoOn: Bool {
+        switch self {
+        case .backup, .files, .archive, .store, .memberUnknown, .pointDamaged: false
+        case .adapter(let error): error is UnexpectedFailure
+        default: true
+        }
+    }
+
+    /// What is to be mended before it goes on.
+    private var remedy: String {
+        switch self {
+        case .files, .archive, .adapter:
+            isForWantOfSpace
+                ? "make room there ('df -h; df -i' shows which file system is full)" : hint ?? "mend that"
+        default: hint ?? "mend that"
+        }
+    }
+
     private static func list(_ items: [String]) -> String {
         let shown = items.prefix(5).joined(separator: "; ")
         return items.count > 5 ? "\(shown); and \(items.count - 5) more" : shown
+    }
+
+    /// The same, of an operation on a file in the store.
+    static func inStore(_ error: any Error) -> RecoveryError {
+        if let error = error as? FilesError { .store(.system(error)) } else { .wrapping(error) }
     }
 
     /// Any error as one of this module: what is an operator error stays what it is.

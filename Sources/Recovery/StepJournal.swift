@@ -81,14 +81,22 @@ final class StepJournal {
 
     // MARK: Files
 
+    /// Room for every step of a recovery, twice over: one that has begun goes on when the partition is full.
+    private static let reservedBytes: Int64 = 64 << 10
+
     /// Writes a new journal with its header; what an earlier one said is gone.
     static func begin(_ header: Header, in store: FilePath) throws(RecoveryError) -> StepJournal {
         do {
             let directory = try Directory(path: store)
-            try AtomicFile.write(Self.line(header), to: RecoveryStore.journalName, in: directory)
+            try AtomicFile.write(
+                Self.line(header),
+                to: RecoveryStore.journalName,
+                in: directory,
+                reservedBytes: Self.reservedBytes
+            )
             return StepJournal(header: header, records: [], directory: directory)
         } catch {
-            throw .wrapping(error)
+            throw .inStore(error)
         }
     }
 
@@ -126,9 +134,9 @@ final class StepJournal {
             guard fdatasync(file.rawValue) == 0 else { throw FilesError.last("sync", path.string) }
             records.append(record)
         } catch let error as Errno {
-            throw .files(FilesError(operation: "write", path: path.string, errno: error))
+            throw .inStore(FilesError(operation: "write", path: path.string, errno: error))
         } catch {
-            throw .wrapping(error)
+            throw .inStore(error)
         }
     }
 

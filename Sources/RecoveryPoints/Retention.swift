@@ -2,7 +2,8 @@
 ///
 /// The rule: the newest `keep` stay, and the newest one that was verified without a fault stays however old it is.
 /// A point whose manifest cannot be read neither counts nor goes: a person decides about it. Of the failed states that
-/// recoveries have kept the newest stays, as it is the only way back; they do not count among the newest.
+/// recoveries have kept the newest stays, as it is the only way back; they do not count among the newest. What the
+/// recovery under way goes to stays.
 public struct Retention: Sendable, Equatable {
     /// One recovery point as the rule sees it.
     public struct Candidate: Sendable, Equatable {
@@ -14,13 +15,22 @@ public struct Retention: Sendable, Equatable {
         public var isVerified: Bool
         /// Whether it is a failed state that a recovery has kept.
         public var isFailedState: Bool
+        /// Whether the recovery under way goes to it.
+        public var isInUse: Bool
 
         /// A candidate.
-        public init(generation: Int, isReadable: Bool, isVerified: Bool, isFailedState: Bool = false) {
+        public init(
+            generation: Int,
+            isReadable: Bool,
+            isVerified: Bool,
+            isFailedState: Bool = false,
+            isInUse: Bool = false
+        ) {
             self.generation = generation
             self.isReadable = isReadable
             self.isVerified = isVerified
             self.isFailedState = isFailedState
+            self.isInUse = isInUse
         }
     }
 
@@ -48,6 +58,14 @@ public struct Retention: Sendable, Equatable {
                     generation: candidate.generation,
                     isRemoved: false,
                     reason: "damaged: its manifest cannot be read; remove it by hand when it is of no more use"
+                )
+            }
+            if candidate.isInUse {
+                if !candidate.isFailedState { kept += 1 }
+                return Decision(
+                    generation: candidate.generation,
+                    isRemoved: false,
+                    reason: "the recovery under way goes to it"
                 )
             }
             if candidate.isFailedState {

@@ -38,6 +38,8 @@ public enum StoreError: OperatorError, Equatable {
     /// What to do next.
     public var hint: String? {
         switch self {
+        case .system(let error) where error.isForWantOfSpace:
+            "make room on the recovery partition: 'node-backup prune --keep 1' removes old recovery points; see 'df -h; df -i'"
         case .system(let error): error.hint
         case .noStore(let directory):
             "mount the recovery partition, or take a recovery point with 'node-backup create --dir \(directory)'"
@@ -49,6 +51,11 @@ public enum StoreError: OperatorError, Equatable {
         case .locked: "wait for its end, then run this again"
         case .cannotEncode: nil
         }
+    }
+
+    /// Whether the recovery partition is full.
+    public var isForWantOfSpace: Bool {
+        if case .system(let error) = self { error.isForWantOfSpace } else { false }
     }
 
     /// The exit status by kind.

@@ -11,6 +11,9 @@ public protocol OperatorError: Error, CustomStringConvertible {
 
     /// The exit status that the program ends with when nobody handles the error.
     var exitStatus: ExitStatus { get }
+
+    /// Whether a file system or a quota is full: then room helps, and nothing that was read is damaged.
+    var isForWantOfSpace: Bool { get }
 }
 
 extension OperatorError {
@@ -19,6 +22,9 @@ extension OperatorError {
 
     /// No advice: the summary says it all.
     public var hint: String? { nil }
+
+    /// It failed for another reason.
+    public var isForWantOfSpace: Bool { false }
 }
 
 /// How the program ends, in the numbers of `sysexits.h`, which systemd prints by name (`status=75/TEMPFAIL`).

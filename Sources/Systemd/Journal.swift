@@ -1,4 +1,4 @@
-internal import Glibc
+public import Glibc
 
 /// Whether journald reads what we write.
 public enum Journal {
@@ -6,9 +6,10 @@ public enum Journal {
     ///
     /// systemd sets `JOURNAL_STREAM` to the device and inode of the stream that it made; a child whose standard error
     /// was redirected has the variable, but another file. Source: systemd.exec(5).
-    public static func isConnected(environment: [String: String]) -> Bool {
+    /// - Parameter descriptor: another stream than standard error.
+    public static func isConnected(_ descriptor: Int32 = STDERR_FILENO, environment: [String: String]) -> Bool {
         var info = stat()
-        guard let stream = environment["JOURNAL_STREAM"], fstat(STDERR_FILENO, &info) == 0 else { return false }
+        guard let stream = environment["JOURNAL_STREAM"], fstat(descriptor, &info) == 0 else { return false }
         return names(stream, device: UInt64(info.st_dev), inode: UInt64(info.st_ino))
     }
 

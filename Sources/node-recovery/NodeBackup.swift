@@ -5,6 +5,7 @@ import Files
 import Glibc
 import Logging
 import NodeInterface
+import Recovery
 import RecoveryPoints
 import Reporting
 import SystemPackage
@@ -157,11 +158,17 @@ extension NodeBackup {
                     session.node.log.warning("no figures were written: \(error), continuing")
                 }
             }
-            if common.json {
-                Streams.printResult(try JSONText.of(PointSummary(result.point)))
-            } else if !common.quiet {
-                Streams.printResult(PointSummary(result.point).sentence)
-            }
+            let summary = PointSummary(result.point)
+            session.finish(
+                summary.sentence,
+                .backupDone,
+                [
+                    "recovery_point": "\(summary.generation)",
+                    "duration_usec": "\(Int64(summary.durationSeconds * 1_000_000))",
+                    "stored_bytes": "\(summary.storedBytes)",
+                ],
+                printing: common.json ? try JSONText.of(summary) : common.quiet ? nil : summary.sentence
+            )
         }
 
         /// What is asked for: options over the configuration.
@@ -264,6 +271,7 @@ extension NodeBackup {
                     (.done, "all is as it was written"),
                     (.dataError, "something is damaged"),
                     (.noInput, "there is no such recovery point"),
+                    (.cantCreate, "no room to unpack the etcd snapshot; nothing was found damaged by that"),
                     (.tempFail, "stopped by a signal")
                 ))
                 """
@@ -410,11 +418,16 @@ extension NodeBackup {
             abstract: "Remove old recovery points.",
             discussion: """
                 The newest N stay, and the newest one that was verified stays however old it is. A damaged one is \
-                neither counted nor removed.
+                neither counted nor removed. What a recovery under way goes to stays, and what a run that was cut has \
+                left goes.
 
                   $ node-backup prune --keep 1 --dry-run
 
-                \(exitStatuses((.done, "removed, or nothing to remove"), (.tempFail, "another run is working")))
+                \(exitStatuses(
+                    (.done, "removed, or nothing to remove"),
+                    (.dataError, "the journal of the recovery under way is damaged; nothing was removed"),
+                    (.tempFail, "another run is working")
+                ))
                 """
         )
 
@@ -434,14 +447,21 @@ extension NodeBackup {
             let settings = try common.settings()
             let store = try RecoveryStore(path: common.directory(settings))
             let keep = keep ?? settings.keep
+            // It is what makes room while a recovery is under way, too: that one must find its recovery point.
+            func inUse() throws -> Int? {
+                guard try store.hasRecoveryUnderWay() else { return nil }
+                return try RecoveryProgress(in: store.path, root: common.rootPath).generation
+            }
             let decisions: [Retention.Decision]
             if dryRun {
-                decisions = try Pruning.plan(store, keep: keep)
+                decisions = try Pruning.plan(store, keep: keep, inUse: try inUse())
             } else {
                 let lock = try store.lock(command: "node-backup prune")
                 defer { withExtendedLifetime(lock) {} }
+                // Asked for before anything is removed.
+                let inUse = try inUse()
                 _ = try store.removeLeftovers()
-                decisions = try Pruning.run(store, keep: keep)
+                decisions = try Pruning.run(store, keep: keep, inUse: inUse)
             }
             if common.json {
                 Streams.printResult(try JSONText.of(decisions.map(PruneLine.init)))

@@ -40,8 +40,10 @@ enum Program {
     private static func run() async -> Never {
         let (name, command, arguments) = choose(CommandLine.arguments)
         guard let command else { finishWithoutCommand(arguments, name: name) }
+        var failure: JournalEvent?
         do {
             var parsed = try command.parseAsRoot(arguments)
+            failure = JournalEvent.failure(of: parsed)
             if var parsed = parsed as? any AsyncParsableCommand {
                 try await parsed.run()
             } else {
@@ -49,7 +51,7 @@ enum Program {
             }
             exit(ExitStatus.done.rawValue)
         } catch {
-            finish(error, command: command, name: name)
+            finish(error, command: command, name: name, event: error is Paused ? .recoveryPaused : failure)
         }
     }
 
@@ -82,9 +84,14 @@ enum Program {
     }
 
     /// Prints an error the way the house prints them and ends with its status.
-    private static func finish(_ error: any Error, command: any ParsableCommand.Type, name: String) -> Never {
+    private static func finish(
+        _ error: any Error,
+        command: any ParsableCommand.Type,
+        name: String,
+        event: JournalEvent?
+    ) -> Never {
         if let error = error as? any OperatorError {
-            Streams.report(error, as: name)
+            LastWord.tell(error, as: name, event: event)
             exit(error.exitStatus.rawValue)
         }
         if let code = error as? ExitCode { exit(code.rawValue) }

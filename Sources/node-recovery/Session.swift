@@ -20,6 +20,7 @@ struct Session {
     private let terminal: Terminal
     private let notifier: ServiceNotifier
     private let showsProgress: Bool
+    private let isInJournal: Bool
     /// Whether results may have colours: on a terminal where a bar would be drawn.
     let resultHasColor: Bool
 
@@ -37,10 +38,16 @@ struct Session {
         let terminal = Terminal(environment: environment)
         self.terminal = terminal
         self.name = name
+        let isInJournal = Journal.isConnected(environment: environment)
+        self.isInJournal = isInJournal
+        let console = isInJournal ? Self.console : nil
         let log = Logger(label: name) { label -> any LogHandler in
-            Journal.isConnected(environment: environment)
-                ? JournalLogHandler(label: label, logLevel: verbosity.level)
-                : TerminalLogHandler(label: label, terminal: terminal, verbosity: verbosity)
+            guard isInJournal else { return TerminalLogHandler(label: label, terminal: terminal, verbosity: verbosity) }
+            let journal = JournalLogHandler(label: label, logLevel: verbosity.level)
+            guard let console else { return journal }
+            return MultiplexLogHandler([
+                journal, TerminalLogHandler(label: label, terminal: console, verbosity: verbosity),
+            ])
         }
         let root = common.rootPath
         let runtime = CRIRuntime(
@@ -65,7 +72,7 @@ struct Session {
         let output = Terminal(descriptor: .standardOutput, environment: environment)
         resultHasColor = output.hasColor && output.progressStyle == .bar
         notifier = ServiceNotifier(environment: environment)
-        showsProgress = !common.quiet && !Journal.isConnected(environment: environment)
+        showsProgress = !common.quiet && !isInJournal
     }
 
     /// Runs `body` while the terminal and the service manager are told how far it is.
@@ -94,6 +101,20 @@ struct Session {
         return try await body()
     }
 
+    /// Says how a run ended well: to the service manager, to journald with fields, and on standard output.
+    /// - Parameter printed: what standard output gets instead of the sentence; `nil` for nothing.
+    func finish(_ sentence: String, _ event: JournalEvent, _ fields: Logger.Metadata = [:], printing printed: String?) {
+        notifier.send(.status(sentence))
+        guard isInJournal else {
+            if let printed { Streams.printResult(printed) }
+            return
+        }
+        node.log.notice("\(sentence)", metadata: fields.merging(["message_id": "\(event.rawValue)"]) { $1 })
+        // What goes to the journal as well would be there twice.
+        let isSeen = Journal.isConnected(STDOUT_FILENO, environment: Self.environment)
+        if let printed, printed != sentence || !isSeen { Streams.printResult(printed) }
+    }
+
     /// Where a runtime may listen; the setting counts as it is.
     ///
     /// Below another root no link leads out of it, to a runtime of this machine: there the first one that is there
@@ -113,8 +134,22 @@ struct Session {
         return FileTime(seconds: seconds, nanoseconds: nanoseconds)
     }
 
+    /// Where a unit's lines go besides journald, for whoever stands there: `NODE_RECOVERY_CONSOLE`, most often
+    /// `/dev/console`; `nil` when it is not set or cannot be written.
+    ///
+    /// journald itself shows on a console only what comes as lines (`journal+console`), and entries with fields do not.
+    /// Nothing waits for a console that is held up: then lines are lost there.
+    static var console: Terminal? {
+        let environment = environment
+        guard let path = environment["NODE_RECOVERY_CONSOLE"] else { return nil }
+        let descriptor = open(path, O_WRONLY | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        // Left open on purpose until the process ends.
+        return Terminal(descriptor: FileDescriptor(rawValue: descriptor), environment: environment)
+    }
+
     /// The variables of this process; of two with one name the first counts, as for `getenv`.
-    private static var environment: [String: String] {
+    static var environment: [String: String] {
         var variables: [String: String] = [:]
         var position = environ
         while let entry = position.pointee {

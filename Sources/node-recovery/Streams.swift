@@ -17,9 +17,12 @@ enum Streams {
 
     /// Prints an error with its hint.
     static func report(_ error: any OperatorError, as name: String) {
-        var text = "\(name): \(error.summary)"
-        if let hint = error.hint { text += "\nhint: \(hint)" }
-        printError(text)
+        printError(text(of: error, as: name))
+    }
+
+    /// The two lines of an error with its hint.
+    static func text(of error: any OperatorError, as name: String) -> String {
+        "\(name): \(error.summary)" + (error.hint.map { "\nhint: \($0)" } ?? "")
     }
 
     private static func write(_ text: String, to descriptor: Int32) {

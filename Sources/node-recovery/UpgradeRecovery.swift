@@ -123,7 +123,7 @@ struct UpgradeRecovery: AsyncParsableCommand {
 
     func run() async throws {
         if listSteps { return try printSteps() }
-        if takeBackup || verb == .launchBackup { return try await createRecoveryPoint() }
+        if takesBackup { return try await createRecoveryPoint() }
         let settings = try common.settings()
         let session = try Session(common, settings: settings, limit: nil, name: "upgrade-recovery")
         let request = request(settings)
@@ -149,13 +149,17 @@ struct UpgradeRecovery: AsyncParsableCommand {
         }
         switch ending {
         case .completed:
-            if !common.quiet { Streams.printResult("The node is recovered.") }
+            let sentence = "The node is recovered."
+            session.finish(sentence, .recoveryDone, printing: common.quiet ? nil : sentence)
         case .needsReboot(_, let reason):
             throw Paused(reason: reason, reboots: reboot)
         case .phaseDone(let next):
             throw Paused(phase: next)
         }
     }
+
+    /// Whether it is a backup that was asked for, in TALM's words.
+    var takesBackup: Bool { takeBackup || verb == .launchBackup }
 
     private func request(_ settings: Settings) -> RecoveryRequest {
         var request = RecoveryRequest(

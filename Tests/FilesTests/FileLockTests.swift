@@ -28,6 +28,23 @@ import Testing
         withExtendedLifetime(lock) {}
     }
 
+    @Test("is held on a full disk as well, only that nobody is told by whom")
+    func fullDisk() throws {
+        let place = try temporary.mount("full", options: "size=64k")
+        try Shell.output(": > '\(place)/lock'; dd if=/dev/zero of='\(place)/filler' bs=4k 2> /dev/null || true")
+        let full = try Directory(path: place)
+        guard case .held(let lock) = try FileLock.attempt("lock", in: full, command: "first") else {
+            Issue.record("a fresh lock is held")
+            return
+        }
+        guard case .heldBy(let holder) = try FileLock.attempt("lock", in: full, command: "second") else {
+            Issue.record("held twice")
+            return
+        }
+        #expect(holder == "another process")
+        withExtendedLifetime(lock) {}
+    }
+
     @Test("is free again when its holder lets go or dies")
     func released() throws {
         do {

@@ -159,6 +159,13 @@ final class Machine {
         )
     }
 
+    /// What journald has by matches of `journalctl`, an object of fields each.
+    func entries(_ matches: String) throws -> [JSON] {
+        try output("journalctl -o json --no-pager \(matches) 2> /dev/null").split(separator: "\n").map {
+            try JSON(parsing: String($0))
+        }
+    }
+
     /// The objects that the tests make.
     func objects() throws -> String {
         try output(

@@ -1,4 +1,3 @@
-import Glibc
 import TestSupport
 import Testing
 
@@ -11,10 +10,4 @@ enum Measured {
     static func say(_ what: String, _ duration: Duration) {
         print("measured: \(what): \(duration.components.seconds) s")
     }
-}
-
-/// Tests that have not been seen to pass yet run only with `NODE_RECOVERY_TRIAL=1`.
-enum Trial {
-    static let isWanted = getenv("NODE_RECOVERY_TRIAL") != nil
-    static let comment: Comment = "on trial: run it with NODE_RECOVERY_TRIAL=1"
 }

@@ -53,6 +53,10 @@ extension RealNode {
             Measured.say("first command to node ready, by itself", ContinuousClock.now - first)
             try machine.expectRecovered(to: before)
             #expect(try machine.run("ls /etc/systemd/system/upgrade-recovery-resume.service").status != 0)
+            // The last boot's part, as journald has it.
+            let entries = try machine.entries("-b -u upgrade-recovery-resume")
+            #expect(entries.contains { $0["STEP"].text == "restore-etcd" && $0["PRIORITY"].text == "5" }, "\(entries)")
+            #expect(entries.contains { $0["MESSAGE_ID"].text == "a5a5c18e39984145976c7de1a58132b5" }, "\(entries)")
         }
     }
 }

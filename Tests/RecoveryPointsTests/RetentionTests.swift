@@ -29,6 +29,22 @@ import Testing
         #expect(removed(candidates, keep: 2).isEmpty)
     }
 
+    @Test("keeps what the recovery under way goes to, be it an old one or a failed state") func inUse() {
+        func point(_ generation: Int, isFailedState: Bool = false, isInUse: Bool = false) -> Retention.Candidate {
+            Retention.Candidate(
+                generation: generation,
+                isReadable: true,
+                isVerified: true,
+                isFailedState: isFailedState,
+                isInUse: isInUse
+            )
+        }
+        #expect(removed([point(1, isInUse: true), point(2), point(3)], keep: 1) == [2])
+        let undoing = [point(1), point(2, isFailedState: true, isInUse: true), point(3, isFailedState: true)]
+        #expect(removed(undoing, keep: 1) == [])
+        #expect(Retention.decide(undoing, keep: 1)[1].reason == "the recovery under way goes to it")
+    }
+
     @Test("keeps at least one") func zero() {
         #expect(removed([point(1), point(2)], keep: 0) == [1])
     }

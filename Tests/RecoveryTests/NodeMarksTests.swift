@@ -39,11 +39,11 @@ import Testing
         var marks = try marks()
         let missing = try marks.missing()
         try marks.hold()
-        try marks.installResumeUnit("/bin/true")
+        try marks.installResumeUnit("/bin/true", store: "/var/recovery")
         #expect(Set(marks.made).isSubset(of: missing))
         // twice, as after a cut
         try marks.hold()
-        try marks.installResumeUnit("/bin/true")
+        try marks.installResumeUnit("/bin/true", store: "/var/recovery")
         let all = marks.made
         var later = try self.marks(all)
         try later.hold()
@@ -98,7 +98,17 @@ import Testing
         let package = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
         let shipped = try Shell.output("cat '\(package)/packaging/systemd/upgrade-recovery-resume.service'")
         let command = "/var/recovery/upgrade-recovery --resume --reboot --dir /var/recovery"
-        #expect(NodeMarks.resumeUnit(command) == shipped)
+        #expect(NodeMarks.resumeUnit(command, store: "/var/recovery") == shipped)
+    }
+
+    @Test("waits for the mount of the recovery points wherever they lie, and quotes what systemd would take apart")
+    func elsewhere() throws {
+        let unit = NodeMarks.resumeUnit("/bin/true", store: "/mnt/my \"100%\"\\points")
+        #expect(
+            unit.contains("\nRequiresMountsFor=\"/mnt/my \\\"100%%\\\"\\\\points\" /var/lib/etcd /var/lib/kubelet\n")
+        )
+        #expect(UnitText.argument("/mnt/$a b%") == "\"/mnt/$$a b%%\"")
+        #expect(UnitText.argument("--dir") == "--dir")
     }
 }
 

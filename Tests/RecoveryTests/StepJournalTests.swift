@@ -45,6 +45,26 @@ import Testing
         try AtomicFile.write(Array(bytes), to: "journal", in: Directory(path: directory.path))
     }
 
+    @Test("has room of its own for every step, whatever fills the partition behind it")
+    func fullPartition() throws {
+        let directory = try TemporaryDirectory()
+        let place = try directory.mount("full", options: "size=256k")
+        let journal = try StepJournal.begin(Self.header, in: place)
+        try Shell.output("dd if=/dev/zero of='\(place)/filler' bs=4k 2> /dev/null || true")
+        let note = String(repeating: "n", count: 400)
+        for step in RecoverySequence.steps {
+            for event in [StepJournal.Event.started, .done] {
+                try journal.append(StepJournal.Record(step: step.name, event: event, at: "now", boot: "b1", note: note))
+            }
+        }
+        #expect(try StepJournal.open(in: place)?.records == journal.records)
+        // And without that room it does not begin.
+        let error = #expect(throws: RecoveryError.self) { try StepJournal.begin(Self.header, in: place) }
+        #expect(error?.exitStatus == .cantCreate)
+        #expect(error?.hint?.contains("'node-backup prune --keep 1'") == true)
+        #expect(try StepJournal.open(in: place)?.records == journal.records)
+    }
+
     @Test("says what was written into it, and the last word counts")
     func roundTrip() throws {
         let directory = try TemporaryDirectory()

@@ -270,6 +270,7 @@ public final class ScriptedUnits: UnitInterface {
 public final class ScriptedPods: PodInterface {
     private let recorder: CallRecorder
     private let present: Mutex<[PodSandbox]>
+    private let answering = Mutex(true)
 
     /// A runtime with these pods.
     public init(_ pods: [PodSandbox], recorder: CallRecorder) {
@@ -277,8 +278,13 @@ public final class ScriptedPods: PodInterface {
         present = Mutex(pods)
     }
 
-    /// Gives what is left.
-    public func pods() throws -> [PodSandbox]? { present.withLock { $0 } }
+    /// Whether the runtime answers from now on.
+    public func answers(_ answers: Bool) { answering.withLock { $0 = answers } }
+
+    /// Gives what is left; `nil` while the runtime does not answer.
+    public func pods() throws -> [PodSandbox]? {
+        answering.withLock { $0 } ? present.withLock { $0 } : nil
+    }
 
     /// Gives none.
     public func podContainers() throws -> [PodContainer] { [] }

@@ -4,6 +4,18 @@ import SystemPackage
 import TestSupport
 import Testing
 
+@testable import node_recovery
+
+@Suite("The page about the service") struct ServicePageTests {
+    @Test("has the id of every end of a run that journald knows, and no other") func ids() throws {
+        let root = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
+        let text = try Shell.output("cat '\(root)/docs/service.md'")
+        let ids = text.split(separator: "\n").filter { $0.hasPrefix("| `") }
+            .compactMap { $0.split(separator: "`").dropFirst().first }.map { String($0) }.filter { $0.utf8.count == 32 }
+        #expect(ids == JournalEvent.allCases.map(\.rawValue))
+    }
+}
+
 @Suite("The runbook") struct RunbookTests {
     private let text: String
 

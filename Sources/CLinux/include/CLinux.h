@@ -70,6 +70,10 @@ int CLinux_ficlone(int dst, int src);
 // O_TMPFILE, which needs _GNU_SOURCE: an unnamed file in the directory `path`, mode 0600, gone when it is closed.
 int CLinux_open_unnamed(const char *directory);
 
+// fallocate(2) with FALLOC_FL_KEEP_SIZE: the first `length` bytes of a file can be written later, whatever fills the
+// file system meanwhile; the file stays as long as it is.
+int CLinux_reserve(int fd, int64_t length);
+
 // OFD locks (fcntl F_OFD_SETLK): whole file, exclusive when `exclusive` is not 0. Never waits.
 int CLinux_ofd_lock(int fd, int exclusive);
 
