@@ -175,7 +175,7 @@ let package = Package(
         tests(
             "PackageTests",
             [
-                "node-recovery", "Backup", "Configuration", "NodeInterface", "Files", "Reporting", "Systemd",
+                "node-recovery", "Backup", "Configuration", "NodeInterface", "Files", "Reporting", "Systemd", "YAML",
                 "TestSupport", argumentParser, system,
             ]
         ),

@@ -12,6 +12,7 @@
 #include <sys/timex.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -101,6 +102,12 @@ int CLinux_ofd_lock(int fd, int exclusive) {
 int CLinux_setns(int fd, int nstype) { return setns(fd, nstype); }
 
 int CLinux_unshare(int flags) { return unshare(flags); }
+
+int CLinux_own_proc(const char *path) {
+    if (unshare(CLONE_NEWNS) != 0) return -1;
+    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0) return -1;
+    return mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+}
 
 void CLinux_wall_clock(int64_t *seconds, int32_t *nanoseconds) {
     struct timespec now;

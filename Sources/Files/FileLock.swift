@@ -47,7 +47,9 @@ public final class FileLock: Sendable {
             let holder = FileName.text(of: try file.descriptor.readAll(limitBytes: 4096, path: text))
             return .heldBy(holder.isEmpty ? "another process" : holder)
         }
-        let holder = Array("\(command) (process \(getpid()), since \(timeNow()))".utf8.prefix(4096))
+        // A container has numbers of its own: the node's process 1 is not who holds it.
+        let process = getpid() == 1 ? "process 1 of a container" : "process \(getpid())"
+        let holder = Array("\(command) (\(process), since \(timeNow()))".utf8.prefix(4096))
         guard ftruncate(descriptor, 0) == 0 else { throw .last("write", text) }
         do throws(FilesError) {
             try file.descriptor.writeAll(holder[...], path: text)

@@ -52,7 +52,7 @@ public struct RunStatus: Codable, Sendable, Equatable {
     public var formatVersion = 1
     /// Where the run is.
     public var state: State
-    /// The process that runs, or ran.
+    /// The process that runs, or ran; 1 in a container, which has numbers of its own.
     public var pid: Int32
     /// UTC, ISO 8601.
     public var startedAt: String

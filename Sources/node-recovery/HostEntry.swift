@@ -10,6 +10,11 @@ import SystemPackage
 /// `/proc` among them (its `backup-templates.go`). Through `/host/proc/1/ns` the process enters the host's mount,
 /// network and host name namespaces: then `/` is the node's whole root, etcd is at `127.0.0.1`, and nothing has to be
 /// prepared below `/host`. No `hostPID` or `hostNetwork` is needed for that.
+///
+/// The numbers of processes stay the container's: the kernel gives those of the host to new processes only. So this
+/// process puts a `/proc` with its own numbers over the host's, in mounts that nobody else sees: every second libdispatch
+/// opens `/proc/N/stat` of each of its threads, and ends the program where it is not there (its `workqueue.c`,
+/// `_dispatch_workq_count_runnable_workers`).
 enum HostEntry {
     /// Where a job sees the host.
     private static let host = "/host"
@@ -34,11 +39,15 @@ enum HostEntry {
         let log = open(WellKnownPaths.terminationLog.string, O_WRONLY | O_CLOEXEC)
         if log >= 0 { terminationLog = FilePath("/proc/self/fd/\(log)") }
         if let refusal = enterNamespaces() {
-            guard chroot(host) == 0, chdir("/") == 0 else { throw NoWayIn(error: refusal) }
+            guard CLinux_own_proc("\(host)/proc") == 0, chroot(host) == 0, chdir("/") == 0 else {
+                throw NoWayIn(error: refusal)
+            }
             Streams.printError(
                 "upgrade-recovery: warning: the host's namespaces cannot be entered (\(refusal)); "
                     + "only what is mounted below \(host) is backed up"
             )
+        } else if CLinux_own_proc("/proc") != 0 {
+            throw NoWayIn(error: Errno(rawValue: errno))
         }
     }
 

@@ -66,6 +66,11 @@ final class Machine {
         try Shell.output("'\(script)' bring '\(directory)' \(tools.joined(separator: " "))")
     }
 
+    /// Lets the node have a file of this machine, as `/run/testbed/NAME`.
+    func bring(file: FilePath, as name: String) throws {
+        try Shell.output("cp '\(file)' '\(directory)/bin/\(name)'")
+    }
+
     func up() throws { try Shell.output("'\(script)' up '\(directory)'") }
 
     /// Cuts the power, and switches it on again.

@@ -12,7 +12,7 @@ public enum Tier: String, Sendable {
     case live
     /// A real systemd as PID 1 of a machine in systemd-nspawn.
     case machine
-    /// Debian's packaging tools, and a root of one's own to install into.
+    /// Debian's packaging tools and buildah, and a root of one's own to install into.
     case package
 
     /// Whether the tests of this tier are to run here.
@@ -37,7 +37,7 @@ public enum Tier: String, Sendable {
         case .package:
             [
                 "dh", "dpkg-buildpackage", "lintian", "man", "lexgrog", "fish", "zsh", "systemd-analyze", "readelf",
-                "objdump", "unshare", "python3",
+                "objdump", "unshare", "python3", "buildah", "skopeo", "jq", "zstd",
             ]
         case .machine: ["systemd-nspawn", "dbus-daemon", "nsenter", "pgrep"]
         }

@@ -52,6 +52,16 @@ struct LaunchBackupTests {
         #expect(words["state"].text == "Succeeded")
     }
 
+    @Test("does not stumble over processes of the host that have the numbers of its own threads, in 20 runs")
+    func ownNumbers() throws {
+        let directory = try TemporaryDirectory()
+        _ = try Self.makeHost(in: directory)
+        for run in 1...20 {
+            let result = try Self.run(["--proc-only"], in: directory)
+            try #require(result.status == 0, "\(run): \(result)")
+        }
+    }
+
     @Test("takes /host for the root where the host's namespaces are out of reach, and says so")
     func fallsBack() throws {
         let directory = try TemporaryDirectory()

@@ -85,6 +85,10 @@ extern const int CLinux_CLONE_NEWNS;
 extern const int CLinux_CLONE_NEWNET;
 extern const int CLinux_CLONE_NEWUTS;
 
+// A mount namespace of this process's own, which follows what is mounted in the one before, and in it at `path` the procfs
+// of this process's own numbers. For a process with one thread.
+int CLinux_own_proc(const char *path);
+
 // The wall clock. struct timespec belongs to another module in a program with Swift's runtime inside.
 void CLinux_wall_clock(int64_t *seconds, int32_t *nanoseconds);
 
