@@ -62,7 +62,7 @@ import Testing
         }
         let documents = [
             "CHANGELOG.md", "README.md", "changelog.gz", "copyright", "docs/etcd-snapshots.md", "docs/glossary.md",
-            "docs/recovery-point-format.md", "docs/runbook.md", "examples/var-recovery.mount",
+            "docs/recovery-point-format.md", "docs/runbook.md", "docs/service.md", "examples/var-recovery.mount",
         ]
         let others = [
             "./etc/node-recovery/config.toml", "./lib/systemd/system/node-backup.service",
