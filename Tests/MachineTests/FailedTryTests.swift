@@ -82,8 +82,9 @@ extension RealNode {
             try machine.reboot()
         }
 
-        /// A disk fills up when the recovery has begun. What is in its way is told again by --restart, which knows that
-        /// the node is not as it was.
+        /// A disk fills up when the recovery has begun.
+        ///
+        /// What is in its way is told again by --restart, which knows that the node is not as it was.
         private func fullDisk(_ machine: Machine) throws {
             try machine.output(
                 """
@@ -123,8 +124,9 @@ extension RealNode {
             try machine.reboot()
         }
 
-        /// The container runtime runs, but its socket is gone. As a service, what is said goes to journald with fields,
-        /// and to the console.
+        /// The container runtime runs, but its socket is gone.
+        ///
+        /// As a service, what is said goes to journald with fields, and to the console.
         private func missingSocket(_ machine: Machine) throws {
             try machine.output("rm /run/containerd/containerd.sock && : > /run/console")
             let result = try machine.run(
