@@ -2,8 +2,9 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// The container image of the release program, made once for all tests. They are of the same tier as the package's
-/// (``Deb``).
+/// The container image of the release program, made once for all tests.
+///
+/// They are of the same tier as the package's (``Deb``).
 enum Image {
     /// Where it was made, and what is in it.
     struct Made: Sendable {
