@@ -4,8 +4,9 @@ import TestSupport
 import Testing
 
 extension RealNode {
-    /// The control: the failed upgrade of the other tests, recovered by the commands of TALM in their order
-    /// (scripts/testbed/talm-order). docs/against-talm.md is what comes out.
+    /// The control: the failed upgrade of the other tests, recovered by TALM's order of commands.
+    ///
+    /// The commands are scripts/testbed/talm-order; what comes out stands in docs/against-talm.md.
     @Suite("The same node recovered by TALM's order of commands") struct AgainstTALMTests {
         private let order = "env PATH=/run/testbed/tools:$PATH /run/testbed/talm-order"
         private let directory = "/var/recovery/talm"
@@ -45,7 +46,9 @@ extension RealNode {
 
         /// Deployments by index, and a backup that fails: what is left of the earlier one.
         private func compareBackups(on machine: Machine) throws {
-            try machine.output("ostree admin deploy --os=node --not-as-default node/1.0 > /dev/null && ostree admin pin 1")
+            try machine.output(
+                "ostree admin deploy --os=node --not-as-default node/1.0 > /dev/null && ostree admin pin 1"
+            )
             let pins = "ostree admin status | grep -c 'Pinned: yes'"
             try machine.output("node-backup create --quiet")
             #expect(try machine.output(pins) == "2")
@@ -65,7 +68,9 @@ extension RealNode {
 
         /// What a pod holds in memory lies in the copy of the kubelet's directory; in a recovery point it is left out.
         private func secretsOfPods(on machine: Machine) throws {
-            #expect(try machine.output("cat \(directory)/kubelet/pods/*/volumes/*/memory/secret") == "held in memory only")
+            #expect(
+                try machine.output("cat \(directory)/kubelet/pods/*/volumes/*/memory/secret") == "held in memory only"
+            )
             try machine.output("node-backup extract 2 kubelet --to /run/kubelet-of-point")
             #expect(try machine.output("find /run/kubelet-of-point -name memory | wc -l") != "0")
             #expect(try machine.output("find /run/kubelet-of-point -name secret -type f | wc -l") == "0")
@@ -77,17 +82,23 @@ extension RealNode {
         private func leftovers(on machine: Machine, _ before: Before) throws {
             // A static pod that the upgrade has added goes on.
             #expect(try machine.output("ls /etc/kubernetes/manifests").contains("upgrade-agent.yaml"))
-            let agent = "kubectl -n kube-system get pod upgrade-agent-sno -o 'jsonpath={.status.phase}'"
-            try machine.output("for i in $(seq 60); do \(agent) | grep -q Running && exit 0; sleep 1; done; exit 1")
+            let task = "ctr -n k8s.io containers ls -q 'labels.\"io.kubernetes.container.name\"==upgrade-agent'"
+            let runs = "ctr -n k8s.io tasks ls | grep RUNNING | grep -qF \"$(\(task))\""
+            try machine.output(
+                "for i in $(seq 60); do [ -n \"$(\(task))\" ] && \(runs) && exit 0; sleep 0.5; done; exit 1"
+            )
             // What was held in memory only is on the node's disk now, below the mount.
             try machine.output("mkdir -p /run/below && mount --bind /var /run/below")
-            #expect(try machine.output("cat /run/below/lib/kubelet/pods/*/volumes/*/memory/secret") == "held in memory only")
+            #expect(
+                try machine.output("cat /run/below/lib/kubelet/pods/*/volumes/*/memory/secret") == "held in memory only"
+            )
             try machine.output("umount /run/below")
             // Every file that was written has the time of the recovery; hard links and holes are lost.
             let after = try machine.files().split(separator: "\n")
             let was = Set(before.files.split(separator: "\n"))
             let different = after.filter { !was.contains($0) }.compactMap { $0.split(separator: " ").first }
-            for path in ["etc/site.conf", "etc/testbed.conf", "usr/local/bin/site-tool", "usr/local/bin/site-tool-too"] {
+            for path in ["etc/site.conf", "etc/testbed.conf", "usr/local/bin/site-tool", "usr/local/bin/site-tool-too"]
+            {
                 #expect(different.contains { $0 == path }, "\(different)")
             }
             #expect(try machine.output("stat -c %h /usr/local/bin/site-tool") == "1")
@@ -126,7 +137,9 @@ extension RealNode {
             #expect(try machine.run("ls -d /var/lib/etcd/member").status != 0)
 
             let files = try machine.files()
-            try machine.output("f=/var/recovery/points/2/etcd.snapshot.zst; printf '\\377\\0' | \(flip) of=$f seek=4000")
+            try machine.output(
+                "f=/var/recovery/points/2/etcd.snapshot.zst; printf '\\377\\0' | \(flip) of=$f seek=4000"
+            )
             let ours = try machine.run("upgrade-recovery")
             #expect(ours.status == 65 && ours.output.contains("is damaged"), "\(ours)")
             #expect(try machine.files() == files)
