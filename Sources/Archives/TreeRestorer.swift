@@ -94,14 +94,12 @@ public struct TreeRestorer {
     /// The differences are told from the tree's view: `.added` is made, `.removed` goes away.
     /// - Parameter report: Returns whether to go on; the summary is then that of what was seen.
     /// - Throws: As ``run(progress:)`` does before it changes anything.
-    public func plan(_ report: (TreeDifference) throws -> Bool) throws -> Summary {
-        try withoutActuallyEscaping(report) { report in
-            let planner = try RestorePlanner(request, cancellation: cancellation, report: report)
-            do {
-                return try planner.run().summary
-            } catch is RestorePlanner.Ended {
-                return planner.plan.summary
-            }
+    public func plan(_ report: @escaping (TreeDifference) throws -> Bool) throws -> Summary {
+        let planner = try RestorePlanner(request, cancellation: cancellation, report: report)
+        do {
+            return try planner.run().summary
+        } catch is RestorePlanner.Ended {
+            return planner.plan.summary
         }
     }
 

@@ -17,8 +17,8 @@ extension EtcdClient {
     public func streamSnapshot(
         from endpoint: EtcdEndpoint,
         stallLimit: Duration,
-        progress: (_ done: Int64, _ total: Int64) -> Void,
-        sink: (UnsafeRawBufferPointer) throws -> Void
+        progress: @escaping (_ done: Int64, _ total: Int64) -> Void,
+        sink: @escaping (UnsafeRawBufferPointer) throws -> Void
     ) throws -> Int64 {
         let client = RPCClient(endpoint.target, cancellation: cancellation)
         var check = EtcdSnapshotCheck()

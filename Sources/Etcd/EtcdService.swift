@@ -28,8 +28,8 @@ public struct EtcdService: EtcdInterface {
     public func streamSnapshot(
         from endpoint: EtcdEndpoint,
         stallLimit: Duration,
-        progress: (_ done: Int64, _ total: Int64) -> Void,
-        sink: (UnsafeRawBufferPointer) throws -> Void
+        progress: @escaping (_ done: Int64, _ total: Int64) -> Void,
+        sink: @escaping (UnsafeRawBufferPointer) throws -> Void
     ) throws -> Int64 {
         try client.streamSnapshot(from: endpoint, stallLimit: stallLimit, progress: progress, sink: sink)
     }

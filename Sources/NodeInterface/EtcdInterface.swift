@@ -192,8 +192,8 @@ public protocol EtcdInterface: Sendable {
     func streamSnapshot(
         from endpoint: EtcdEndpoint,
         stallLimit: Duration,
-        progress: (_ done: Int64, _ total: Int64) -> Void,
-        sink: (UnsafeRawBufferPointer) throws -> Void
+        progress: @escaping (_ done: Int64, _ total: Int64) -> Void,
+        sink: @escaping (UnsafeRawBufferPointer) throws -> Void
     ) throws -> Int64
 
     /// Reads a whole snapshot file: digest trailer, both meta pages, every page, key order, free list, etcd's keys.

@@ -29,7 +29,7 @@ public final class RPCClient {
         limits: RPCLimits = RPCLimits()
     ) throws -> [UInt8] {
         var answer: [UInt8]?
-        try serverStreaming(path, request, metadata: metadata, limits: limits) { message in
+        try serverStreaming(path, request, metadata: metadata, limits: limits) { [target] message in
             guard answer == nil else { throw RPCError(target, .violation("more than one message in a unary answer")) }
             answer = Array(message)
         }
@@ -50,7 +50,7 @@ public final class RPCClient {
         _ request: [UInt8],
         metadata: [(name: String, value: String)] = [],
         limits: RPCLimits = RPCLimits(),
-        consumer: (UnsafeRawBufferPointer) throws -> Void
+        consumer: @escaping (UnsafeRawBufferPointer) throws -> Void
     ) throws {
         let clock = CallClock(limits: limits)
         let length = UInt32(request.count).bigEndian
@@ -62,20 +62,18 @@ public final class RPCClient {
         if let remaining = clock.remaining {
             headers.append((name: "grpc-timeout", value: Self.timeoutText(remaining)))
         }
-        try withoutActuallyEscaping(consumer) { consumer in
-            let answer = GRPCAnswer(target: target, limits: limits, consumer: consumer)
-            try exchange(
-                HTTP2Connection.Request(
-                    method: "POST",
-                    path: path,
-                    headers: headers + metadata,
-                    body: [0] + withUnsafeBytes(of: length) { Array($0) } + request
-                ),
-                clock: clock,
-                consumer: answer
-            )
-            try answer.finish()
-        }
+        let answer = GRPCAnswer(target: target, limits: limits, consumer: consumer)
+        try exchange(
+            HTTP2Connection.Request(
+                method: "POST",
+                path: path,
+                headers: headers + metadata,
+                body: [0] + withUnsafeBytes(of: length) { Array($0) } + request
+            ),
+            clock: clock,
+            consumer: answer
+        )
+        try answer.finish()
     }
 
     /// Sends a plain HTTP/2 request, such as the Kubernetes API takes.

@@ -24,7 +24,7 @@ public struct ComponentRestore {
     /// Tells every file that would change; nothing is touched.
     public func plan(
         _ components: [String],
-        report: (_ component: String, TreeDifference) throws -> Void
+        report: @escaping (_ component: String, TreeDifference) throws -> Void
     ) throws(RecoveryError) {
         do {
             for (component, engine) in try engines(components) {

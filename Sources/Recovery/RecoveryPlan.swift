@@ -77,7 +77,7 @@ extension Recovery {
     /// What ``begin()`` would do, found out without changing anything; needs no lock.
     /// - Parameter report: gets every file that would change, component by component.
     public func plan(
-        _ report: (_ component: String, TreeDifference) throws -> Void = { _, _ in }
+        _ report: @escaping (_ component: String, TreeDifference) throws -> Void = { _, _ in }
     ) async throws(RecoveryError) -> RecoveryPlan {
         do {
             let proof = try Proof(request, node: node)

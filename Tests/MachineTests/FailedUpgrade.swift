@@ -9,8 +9,8 @@ struct Before {
 }
 
 extension Machine {
-    /// Makes objects, among them a pod that has mounts below `/var/lib/kubelet`.
-    private func makeObjects() throws {
+    /// Makes files that are not easy to copy, and objects, among them a pod that has mounts below `/var/lib/kubelet`.
+    private func makeContents() throws {
         try output(
             """
             set -e
@@ -30,6 +30,11 @@ extension Machine {
               volumes: [{name: memory, emptyDir: {medium: Memory}}, {name: keep, configMap: {name: keep}}]
             T
             kubectl wait --for=condition=Ready pod/workload --timeout=60s > /dev/null
+            pod=/var/lib/kubelet/pods/$(kubectl get pod workload -o 'jsonpath={.metadata.uid}')
+            echo 'held in memory only' > $pod/volumes/kubernetes.io~empty-dir/memory/secret
+            ln /usr/local/bin/site-tool /usr/local/bin/site-tool-too
+            truncate -s 8M /usr/local/mostly-hole
+            printf one | dd of=/usr/local/mostly-hole conv=notrunc 2> /dev/null
             """
         )
     }
@@ -44,9 +49,26 @@ extension Machine {
             rm /etc/testbed.conf
             echo 'echo site tool two' > /usr/local/bin/site-tool
             chmod 600 /etc/hosts
+            rm /usr/local/bin/site-tool-too
+            echo 'echo site tool too' > /usr/local/bin/site-tool-too
+            printf two | dd of=/usr/local/mostly-hole conv=notrunc 2> /dev/null
+            echo 'what went wrong' > /usr/local/upgrade.log
+            cat > /etc/kubernetes/manifests/upgrade-agent.yaml <<'T'
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: upgrade-agent, namespace: kube-system}
+            spec:
+              hostNetwork: true
+              containers: [{name: upgrade-agent, image: "localhost/pause:test", imagePullPolicy: Never}]
+            T
             kubectl delete configmap gone > /dev/null
             kubectl create configmap later --from-literal=at=upgrade > /dev/null
             kubectl patch configmap changed -p '{"data":{"at":"upgrade"}}' > /dev/null
+            # What the upgrade has written, and how far a client outside the node has seen it.
+            for n in $(seq 400); do
+                printf -- '---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: upgrade-%s, namespace: default}\n' $n
+            done | kubectl create -f - > /dev/null
+            kubectl get configmap upgrade-400 -o 'jsonpath={.metadata.resourceVersion}' > /var/lib/seen-by-a-client
             sed -i 's/--secure-port=6443/--no-such-option/' /etc/kubernetes/manifests/kube-apiserver.yaml
             """
         )
@@ -57,7 +79,7 @@ extension Machine {
     /// - Parameter backup: what takes the recovery point, as a command line.
     func failUpgrade(afterBackup backup: String = "node-backup create --quiet") throws -> Before {
         try waitUntilReady()
-        try makeObjects()
+        try makeContents()
         try output(backup)
         let before = Before(
             files: try files(),
@@ -78,6 +100,7 @@ extension Machine {
         try waitUntilReady()
         #expect(try objects() == before.objects, sourceLocation: sourceLocation)
         #expect(try files() == before.files, sourceLocation: sourceLocation)
+        #expect(try blocksOfHole() < 1000, sourceLocation: sourceLocation)
         #expect(try boots().last == before.deployment, sourceLocation: sourceLocation)
         #expect(try output("systemctl is-enabled kubelet") == "enabled", sourceLocation: sourceLocation)
         #expect(try output("ls /etc/kubernetes/manifests | wc -l") == "4", sourceLocation: sourceLocation)
@@ -109,6 +132,25 @@ extension Machine {
             command = "upgrade-recovery --resume"
         }
         Issue.record("the recovery asks for reboots without end")
+    }
+
+    /// How many blocks of 512 bytes the file with a hole of 8 MiB takes.
+    func blocksOfHole() throws -> Int {
+        try #require(Int(try output("sync -f /usr/local/ && stat -c %b /usr/local/mostly-hole")))
+    }
+
+    /// What a client outside the node gets that has seen everything of the failed upgrade, and goes on watching
+    /// configmaps from there, when one is created on the recovered node.
+    func watchFromFailedState(limitSeconds: Int = 5) throws -> String {
+        try output(
+            """
+            watch="watch=1&resourceVersion=$(cat /var/lib/seen-by-a-client)&timeoutSeconds=\(limitSeconds)"
+            kubectl get --raw "/api/v1/namespaces/default/configmaps?$watch" 2>&1 &
+            sleep 1
+            kubectl create configmap watched > /dev/null
+            wait
+            """
+        )
     }
 
     /// What etcd's own tool says of the node's member.

@@ -157,7 +157,7 @@ final class Machine {
     func files() throws -> String {
         try output(
             """
-            cd / && find etc usr/local/ ! -type d -printf '%p %y %m %U:%G %T@ %l\\n' | sort
+            cd / && find etc usr/local/ ! -type d -printf '%p %y %m %n %U:%G %T@ %l\\n' | sort
             find etc usr/local/ -type d -printf '%p %y %m %U:%G\\n' | sort
             find etc usr/local/ -type f -print0 | sort -z | xargs -0 sha256sum
             """

@@ -20,10 +20,18 @@ extension RealNode {
             #expect(try machine.run("upgrade-recovery").status == 79)
             try machine.reboot()
             #expect(try machine.output("testbed-version") == "1.0")
+            // Whoever logs in now is told why the kubelet does not run, and what to type.
             #expect(try machine.output("systemctl is-active kubelet || true") == "inactive")
+            #expect(try machine.output("systemctl is-enabled kubelet") == "enabled")
+            let kubelet = try machine.output("systemctl status kubelet || true")
+            #expect(kubelet.contains("kubelet.service.d/zz-node-recovery-hold.conf was not met"), "\(kubelet)")
+            #expect(try machine.output("cat /etc/motd.d/*").contains("upgrade-recovery --resume"))
             try machine.recover(with: "upgrade-recovery --resume")
             Measured.say("first command to node ready", ContinuousClock.now - first)
             try machine.expectRecovered(to: before)
+            // A client that has seen the failed state is told that its past is gone.
+            let watched = try machine.watchFromFailedState()
+            #expect(watched.contains("too old resource version"), "\(watched)")
 
             // Back to the state that failed: its deployment, its files, its manifest; the API server does not come.
             var undone = try machine.run("upgrade-recovery --undo --wait-limit 15s", limitSeconds: 240)
@@ -34,6 +42,7 @@ extension RealNode {
             #expect(undone.status == 69 && undone.output.contains("waited 15 s for"), "\(undone)")
             #expect(try machine.output("testbed-version") == "2.0")
             #expect(try machine.output("cat /etc/site.conf /etc/left-by-the-upgrade.conf") == "site setting two\nnew")
+            #expect(try machine.output("cat /usr/local/upgrade.log") == "what went wrong")
             #expect(try machine.output("grep -c no-such-option /etc/kubernetes/manifests/kube-apiserver.yaml") == "1")
         }
 

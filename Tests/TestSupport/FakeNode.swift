@@ -79,8 +79,8 @@ public struct ScriptedEtcd: EtcdInterface {
     public func streamSnapshot(
         from endpoint: EtcdEndpoint,
         stallLimit: Duration,
-        progress: (_ done: Int64, _ total: Int64) -> Void,
-        sink: (UnsafeRawBufferPointer) throws -> Void
+        progress: @escaping (_ done: Int64, _ total: Int64) -> Void,
+        sink: @escaping (UnsafeRawBufferPointer) throws -> Void
     ) throws -> Int64 {
         guard let snapshot else { throw Unscripted(call: "snapshot of \(endpoint)") }
         var done: Int64 = 0
