@@ -67,7 +67,17 @@ enum FileSteps {
 
     @Sendable static func stopPods(_ context: RecoveryContext) async throws -> StepOutcome {
         guard let pods = context.node.pods else { return .skipped(noUnits) }
-        guard let all = try pods.pods() else {
+        // After a boot a runtime refuses every call until it has looked at what it has.
+        var answer: [PodSandbox]?
+        _ = try await context.wait(
+            for: "the container runtime to tell its pods",
+            limit: context.request.stopLimit,
+            look: "'crictl pods' and 'journalctl -u containerd -u crio -n 50'"
+        ) {
+            answer = try pods.pods()
+            return .there("it answers, or is not there")
+        }
+        guard let all = answer else {
             // What a runtime has started outlives it; only a reboot is sure to end it.
             try context.note(["pods.left": "true"], of: "stop-pods")
             return .skipped("no container runtime answers; pods that still run end with the reboot")

@@ -65,7 +65,7 @@ struct NodeMarks {
         Description=Go on with the recovery of this node
         Documentation=man:upgrade-recovery(8)
         RequiresMountsFor=\(UnitText.path(store)) /var/lib/etcd /var/lib/kubelet
-        After=local-fs.target dbus.service network.target
+        After=local-fs.target dbus.service network.target containerd.service crio.service
 
         [Service]
         Type=exec

@@ -12,6 +12,7 @@ enum Sight {
 extension RecoveryContext {
     /// Looks again and again, until it is so or the limit is over.
     /// - Parameter what: what is waited for, for the error: `etcd to answer`.
+    /// - Parameter limit: how long at most; that of the request when `nil`.
     /// - Parameter commands: what shows the operator why it does not come, for the error's hint.
     /// - Parameter interval: between two looks.
     /// - Returns: what the last look saw.
@@ -19,11 +20,12 @@ extension RecoveryContext {
     ///   yet.
     func wait(
         for what: String,
+        limit: Duration? = nil,
         look commands: String = "'journalctl -u kubelet -n 50' and 'crictl ps -a'",
         every interval: Duration = .seconds(2),
         _ look: () async throws -> Sight
     ) async throws -> String {
-        let limit = request.waitLimit
+        let limit = limit ?? request.waitLimit
         let begun = ContinuousClock.now
         var looks = 0
         var lastSeen = "nothing yet"

@@ -50,6 +50,23 @@ import Testing
         #expect(try note(node, "reboot") == "no file has changed")
     }
 
+    @Test("are none where the runtime refuses at first, as after a boot; one that goes on refusing is named")
+    func refusing() async throws {
+        let node = try await RecoveryNode(breaks: false)
+        node.pods.refuses(3)
+        #expect(try await node.begin() == .completed)
+        #expect(stopped(node) == ["stop pod p-dns", "stop pod p-etcd"])
+
+        let other = try await RecoveryNode(breaks: false)
+        other.pods.refuses(1_000_000)
+        let error = try #require(await #expect(throws: RecoveryError.self) { try await other.begin() })
+        #expect(error.summary.contains("the container runtime to tell its pods") && error.summary.contains("list pods"))
+        #expect(error.hint?.contains("crictl pods") == true)
+        #expect(stopped(other) == [])
+        other.pods.refuses(0)
+        #expect(try await other.resume() == .completed)
+    }
+
     @Test("still ask for it with --restart and with --resume, until the node has booted") func restarted() async throws
     {
         let node = try await RecoveryNode(breaks: false)

@@ -159,15 +159,6 @@ import Testing
     }
 }
 
-/// A fault that a test has asked for.
-struct InjectedFault: OperatorError {
-    var call: String
-
-    var summary: String { "injected: \(call)" }
-    var hint: String? { nil }
-    var exitStatus: Reporting.ExitStatus { .ioError }
-}
-
 /// Counts what closures see.
 final class Counter: Sendable {
     private let count = Mutex(0)

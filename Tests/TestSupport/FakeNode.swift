@@ -266,11 +266,27 @@ public final class ScriptedUnits: UnitInterface {
     public func reboot() throws { try recorder.record("reboot") }
 }
 
+/// What a test has a call end with, as an adapter would say it.
+public struct InjectedFault: OperatorError {
+    private let call: String
+
+    /// That of a call.
+    public init(call: String) { self.call = call }
+
+    /// Names the call.
+    public var summary: String { "injected: \(call)" }
+    /// None.
+    public var hint: String? { nil }
+    /// Of an adapter.
+    public var exitStatus: Reporting.ExitStatus { .ioError }
+}
+
 /// Pods as a test wants them.
 public final class ScriptedPods: PodInterface {
     private let recorder: CallRecorder
     private let present: Mutex<[PodSandbox]>
     private let answering = Mutex(true)
+    private let refusals = Mutex(0)
 
     /// A runtime with these pods.
     public init(_ pods: [PodSandbox], recorder: CallRecorder) {
@@ -281,9 +297,17 @@ public final class ScriptedPods: PodInterface {
     /// Whether the runtime answers from now on.
     public func answers(_ answers: Bool) { answering.withLock { $0 = answers } }
 
+    /// How many times from now on the runtime refuses to tell its pods.
+    public func refuses(_ times: Int) { refusals.withLock { $0 = times } }
+
     /// Gives what is left; `nil` while the runtime does not answer.
     public func pods() throws -> [PodSandbox]? {
-        answering.withLock { $0 } ? present.withLock { $0 } : nil
+        let refuses = refusals.withLock { left in
+            defer { left = max(0, left - 1) }
+            return left > 0
+        }
+        if refuses { throw InjectedFault(call: "list pods") }
+        return answering.withLock { $0 } ? present.withLock { $0 } : nil
     }
 
     /// Gives none.
