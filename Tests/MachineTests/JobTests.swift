@@ -217,8 +217,14 @@ extension Machine {
         )
         try #require(job.status == 0, "\(name): \(job)")
         let words = job.output.trimmed.split(separator: "\n").map { String($0) }
-        let pods = try JSON(parsing: try output("kubectl get pods -n \(namespace) -l job-name=\(name) -o json"))
-        let pod = pods["items"][0]
+        // By the Job's uid: a pod of an earlier Job of this name may still be ending.
+        let found = try output(
+            """
+            uid=$(kubectl get job -n \(namespace) \(name) -o 'jsonpath={.metadata.uid}')
+            kubectl get pods -n \(namespace) -l "controller-uid=$uid" -o json
+            """
+        )
+        let pod = try JSON(parsing: found)["items"][0]
         let ended = pod["status"]["containerStatuses"][0]["state"]["terminated"]
         return JobEnd(
             condition: words.first ?? "",
