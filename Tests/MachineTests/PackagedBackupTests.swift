@@ -85,6 +85,15 @@ extension RealNode {
                 try machine.output("node-backup diff 1 --component etc --component usr-local")
                     == "Nothing has changed."
             )
+
+            // The doctor sees all of it, by the checks of a recovery's proof: the runtime's images among them.
+            let doctor = try machine.run("node-backup doctor --verify --json")
+            let lines = try JSON(parsing: doctor.output)["checks"].items
+            #expect(lines.count > 10, "\(doctor)")
+            let others = lines.filter { $0["state"].text != "green" }.compactMap { $0["check"].text }
+            // Whether this machine's clock is synchronised is not the node's doing.
+            #expect(others.isEmpty || others == ["clock"], "\(doctor)")
+            #expect(doctor.status == (others.isEmpty ? 0 : 80), "\(doctor)")
         }
 
         private func components(_ point: Int, _ machine: Machine) throws -> [JSON] {
