@@ -84,8 +84,8 @@ final class CompressionPipeline: @unchecked Sendable {
         self.descriptor = descriptor
         self.path = path
         self.layout = layout
-        // One is being filled; while one is being written, its compressor has nothing to do, and its processor writes.
-        self.slots = (0..<(compressors + 1)).map { _ in Slot(size: layout.pieceSize) }
+        // One is being filled, one is being written.
+        self.slots = (0..<(compressors + 2)).map { _ in Slot(size: layout.pieceSize) }
         governor = LevelGovernor(level, compressors: compressors)
     }
 

@@ -22,7 +22,7 @@ public struct FrameTotals: Sendable, Hashable {
 /// Writes a `.zst` file while the caller goes on: compressing, writing and hashing have threads of their own.
 ///
 /// Any zstd reads the whole as one stream, and ``Layout`` says how it is cut. The caller fills a buffer while threads
-/// compress earlier ones and one more thread writes and hashes what is ready, in order. There is one buffer
+/// compress earlier ones and one more thread writes and hashes what is ready, in order. There are two buffers
 /// more than compressing threads, so memory does not depend on the input.
 /// Not for use from more than one thread at a time. After a failure ``stop()`` must be called before the descriptor
 /// is closed.
