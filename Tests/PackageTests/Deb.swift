@@ -6,6 +6,20 @@ import Testing
 /// The folder of the project.
 let project = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
 
+/// What one of the project's scripts makes of the release program, in a directory of its own.
+/// - Parameter script: its name in `scripts`.
+/// - Parameter suffix: how the name of the file ends that it makes.
+func make(with script: String, suffix: String) throws -> (directory: TemporaryDirectory, file: FilePath) {
+    let program = try #require(
+        try Tool.release(),
+        "there is no release program newer than the sources: scripts/build"
+    )
+    let directory = try TemporaryDirectory()
+    try Shell.output("'\(project)/scripts/\(script)' --program '\(program)' '\(directory.path)'")
+    let name = try Shell.output("cd '\(directory.path)' && ls *\(suffix)").trimmed
+    return (directory, directory / name)
+}
+
 /// The Debian package of the release program, made once for all tests.
 ///
 /// Its tests are a tier that needs scripts/build as well: without a release program that is newer than the sources they
@@ -32,14 +46,8 @@ enum Deb {
 
     /// Makes one.
     static func make() throws -> Made {
-        let program = try #require(
-            try Tool.release(),
-            "there is no release program newer than the sources: scripts/build"
-        )
-        let directory = try TemporaryDirectory()
-        try Shell.output("'\(project)/scripts/make-deb' --program '\(program)' '\(directory.path)'")
-        let name = try Shell.output("cd '\(directory.path)' && ls *.deb").trimmed
-        return Made(directory: directory, path: directory / name)
+        let (directory, file) = try PackageTests.make(with: "make-deb", suffix: ".deb")
+        return Made(directory: directory, path: file)
     }
 
     /// Its files as they would be installed, below a directory.

@@ -28,13 +28,7 @@ enum Image {
 
     /// Makes one, and unpacks it without the tools that have made it.
     static func make() throws -> Made {
-        let program = try #require(
-            try Tool.release(),
-            "there is no release program newer than the sources: scripts/build"
-        )
-        let directory = try TemporaryDirectory()
-        try Shell.output("'\(project)/scripts/make-image' --program '\(program)' '\(directory.path)'")
-        let name = try Shell.output("cd '\(directory.path)' && ls *.oci.tar").trimmed
+        let (directory, archive) = try PackageTests.make(with: "make-image", suffix: ".oci.tar")
         let configuration = try Shell.output(
             """
             set -e
@@ -47,6 +41,6 @@ enum Image {
             cat "$(blob "$(jq -r .config.digest "$manifest")")"
             """
         )
-        return Made(directory: directory, archive: directory / name, configuration: try JSON(parsing: configuration))
+        return Made(directory: directory, archive: archive, configuration: try JSON(parsing: configuration))
     }
 }

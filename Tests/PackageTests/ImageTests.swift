@@ -60,17 +60,7 @@ import Testing
         init(_ image: Image.Made) throws {
             self.image = image
             directory = try TemporaryDirectory()
-            try Shell.output(
-                """
-                set -e
-                mkdir -p '\(root)'/{etc/node-recovery,usr/local/bin,var/lib/kubelet,var/recovery,opt,tmp}
-                cd '\(root)'
-                echo 'allow_rootfs = true' > etc/node-recovery/config.toml
-                echo 'host' > etc/whose
-                echo 'tool' > usr/local/bin/tool
-                : > '\(directory / "last-words")'
-                """
-            )
+            _ = try JobHost.make(in: directory)
         }
 
         var root: FilePath { directory / "root" }

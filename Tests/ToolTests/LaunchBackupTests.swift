@@ -5,23 +5,6 @@ import Testing
 /// `launchBackup` in a container that is made and mounted as TALM's backup job makes it.
 @Suite("launchBackup in a job's container", .enabled(if: Tier.live.isWanted, Tier.live.comment))
 struct LaunchBackupTests {
-    /// A host without Kubernetes; in its root lies what no directory below /host shows.
-    private static func makeHost(in directory: TemporaryDirectory) throws -> FilePath {
-        let root = directory / "root"
-        try Shell.output(
-            """
-            set -e
-            mkdir -p '\(root)'/{etc/node-recovery,usr/local/bin,var/lib/kubelet,var/recovery,opt,tmp}
-            cd '\(root)'
-            echo 'allow_rootfs = true' > etc/node-recovery/config.toml
-            echo 'host' > etc/whose
-            echo 'tool' > usr/local/bin/tool
-            : > '\(directory.path)/last-words'
-            """
-        )
-        return root
-    }
-
     private static func run(_ arguments: [String], in directory: TemporaryDirectory) throws -> Tool.Result {
         try Tool(in: directory).run(
             "upgrade-recovery",
@@ -38,7 +21,7 @@ struct LaunchBackupTests {
     @Test("enters the host: its files, its network's name, its recovery directory, the container's last words")
     func entersTheHost() throws {
         let directory = try TemporaryDirectory()
-        let root = try Self.makeHost(in: directory)
+        let root = try JobHost.make(in: directory)
         let result = try Self.run([], in: directory)
         try #require(result.status == 0, "\(result)")
         #expect(!result.errors.contains("warning"), "\(result)")
@@ -55,7 +38,7 @@ struct LaunchBackupTests {
     @Test("does not stumble over processes of the host that have the numbers of its own threads, in 20 runs")
     func ownNumbers() throws {
         let directory = try TemporaryDirectory()
-        _ = try Self.makeHost(in: directory)
+        _ = try JobHost.make(in: directory)
         for run in 1...20 {
             let result = try Self.run(["--proc-only"], in: directory)
             try #require(result.status == 0, "\(run): \(result)")
@@ -65,7 +48,7 @@ struct LaunchBackupTests {
     @Test("takes /host for the root where the host's namespaces are out of reach, and says so")
     func fallsBack() throws {
         let directory = try TemporaryDirectory()
-        let root = try Self.makeHost(in: directory)
+        let root = try JobHost.make(in: directory)
         let result = try Self.run(["--refuse"], in: directory)
         try #require(result.status == 0, "\(result)")
         #expect(result.errors.contains("only what is mounted below /host is backed up"), "\(result)")
@@ -78,7 +61,7 @@ struct LaunchBackupTests {
     @Test("without privileges ends with status 77 and says what the container needs")
     func refused() throws {
         let directory = try TemporaryDirectory()
-        _ = try Self.makeHost(in: directory)
+        _ = try JobHost.make(in: directory)
         let nobody = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]
         let result = try Self.run(nobody, in: directory)
         #expect(result.status == 77, "\(result)")
