@@ -1,4 +1,3 @@
-internal import CLinux
 internal import CZstd
 internal import Files
 internal import Glibc
@@ -52,7 +51,6 @@ final class CompressionPipeline: @unchecked Sendable {
     }
 
     private let monitor = Monitor<Event>()
-    private let descriptor: FileDescriptor
     private let path: FilePath
     private let slots: [Slot]
     private let layout: FrameWriter.Layout
@@ -62,16 +60,14 @@ final class CompressionPipeline: @unchecked Sendable {
     private var written = 0
     private var stopping = false
     private var failure: ArchiveError?
-    private var fileBytes: Int64 = 0
-    private var fileDigest: SHA256Digest?
+    private var totals: (fileBytes: Int64, fileDigest: SHA256Digest)?
     private var draining = false
-    /// Belongs to the writer, and to the caller while nothing is left to write.
+    /// Both belong to the writer, and to the caller while nothing is left to write.
+    private var output: UncachedOutput
     private var hasher = SHA256Hasher()
-    private var unsyncedBytes: Int64 = 0
-    private static let writebackSize: Int64 = 8 << 20
     /// The frame that the last mark stands before, and what was known of the file when it was its turn.
     private var markedFrame = -1
-    private var markedFileBytes: Int64 = 0
+    private var markedOutput: UncachedOutput.Mark?
     private var markedHasher: SHA256Hasher?
 
     init(
@@ -81,11 +77,10 @@ final class CompressionPipeline: @unchecked Sendable {
         compressors: Int,
         layout: FrameWriter.Layout
     ) {
-        self.descriptor = descriptor
+        output = UncachedOutput(descriptor: descriptor)
         self.path = path
         self.layout = layout
-        // One is being filled, one is being written.
-        self.slots = (0..<(compressors + 2)).map { _ in Slot(size: layout.pieceSize) }
+        self.slots = (0..<(compressors + layout.sparePieces)).map { _ in Slot(size: layout.pieceSize) }
         governor = LevelGovernor(level, compressors: compressors)
     }
 
@@ -122,7 +117,7 @@ final class CompressionPipeline: @unchecked Sendable {
             draining = true
             monitor.wake(.frameCompressed)
             while failure == nil {
-                if let fileDigest {
+                if let (fileBytes, fileDigest) = totals {
                     return FrameTotals(contentBytes: contentBytes, fileBytes: fileBytes, fileDigest: fileDigest)
                 }
                 monitor.wait(for: .slotEmptied)
@@ -140,13 +135,13 @@ final class CompressionPipeline: @unchecked Sendable {
             while written < submitted, failure == nil { monitor.wait(for: .slotEmptied) }
             if let failure { throw failure }
             // Without a frame behind the mark there is nothing in the file to take back.
-            guard submitted > markedFrame, let restored = markedHasher?.copy() else { return }
-            guard lseek(descriptor.rawValue, Int(markedFileBytes - fileBytes), SEEK_CUR) >= 0,
-                case let end = lseek(descriptor.rawValue, 0, SEEK_CUR), ftruncate(descriptor.rawValue, end) == 0
-            else { throw ArchiveError("shorten", in: path, .system(errno)) }
-            fileBytes = markedFileBytes
+            guard submitted > markedFrame, let restored = markedHasher?.copy(), let mark = markedOutput else { return }
+            do throws(Errno) {
+                try output.rewind(to: mark)
+            } catch {
+                throw ArchiveError("shorten", in: path, .system(error.rawValue))
+            }
             hasher = restored
-            unsyncedBytes = 0
             markedFrame = submitted
         }
     }
@@ -233,33 +228,27 @@ final class CompressionPipeline: @unchecked Sendable {
             let bytes = UnsafeRawBufferPointer(rebasing: slot.output[..<slot.outputCount])
             hasher.update(bytes)
             do {
-                try descriptor.writeAll(bytes)
+                try output.append(bytes)
             } catch {
-                return fail(.system((error as? Errno)?.rawValue ?? EIO), "write")
+                return fail(.system(error.rawValue), "write")
             }
-            startWriteback(behind: Int64(bytes.count))
             monitor.locked {
-                fileBytes += Int64(bytes.count)
                 slot.state = .empty
                 written += 1
                 monitor.wake(.slotEmptied)
             }
         }
+        let isComplete = monitor.locked { !stopping && failure == nil }
+        guard isComplete else { return }
+        do {
+            try output.finish()
+        } catch {
+            return fail(.system(error.rawValue), "write")
+        }
         monitor.locked {
-            guard !stopping, failure == nil else { return }
-            fileDigest = hasher.finish()
+            totals = (output.position, hasher.finish())
             monitor.wake(.slotEmptied)
         }
-    }
-
-    /// Keeps the disk busy while there is something to compress, so that little is left for the sync at the end.
-    private func startWriteback(behind count: Int64) {
-        unsyncedBytes += count
-        guard unsyncedBytes >= Self.writebackSize else { return }
-        let end = Int64(lseek(descriptor.rawValue, 0, SEEK_CUR))
-        // ignored: not every file can do it, and the sync at the end is what counts
-        if end >= 0 { _ = CLinux_start_writeback(descriptor.rawValue, end - unsyncedBytes, unsyncedBytes) }
-        unsyncedBytes = 0
     }
 
     private func nextCompressedSlot() -> Slot? {
@@ -268,7 +257,7 @@ final class CompressionPipeline: @unchecked Sendable {
                 let slot = slots[written % slots.count]
                 if slot.state == .compressed {
                     if written == markedFrame {
-                        markedFileBytes = fileBytes
+                        markedOutput = output.mark()
                         markedHasher = hasher.copy()
                     }
                     return slot

@@ -44,7 +44,7 @@ public final class FrameReader {
         let jobs = min(max(jobs, 1), 4)
         self.path = path
         self.cancellation = cancellation
-        let pipeline = DecompressionPipeline(file: file, path: path, slots: jobs + 2)
+        let pipeline = DecompressionPipeline(file: file, path: path, slots: jobs + 1)
         self.pipeline = pipeline
         do {
             for _ in 0..<jobs { workers.append(JoinOnce(try WorkerThread { pipeline.decompressFrames() })) }

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import CZstd
 internal import Files
 internal import Glibc
@@ -5,7 +6,8 @@ internal import SystemPackage
 
 /// The bytes of a `.zst` file with a view on where its frames begin and end.
 ///
-/// Buffers at most the compressed size of ``FrameReader/largestParallelFrame`` and one read more.
+/// Reads past the page cache where it can, for the reasons that ``UncachedOutput`` writes past it. Buffers at most the
+/// compressed size of ``FrameReader/largestParallelFrame`` and one read more.
 struct FrameSource: ~Copyable {
     enum Failure: Error {
         case stopped
@@ -26,12 +28,14 @@ struct FrameSource: ~Copyable {
     static let cutOff = "the file ends in the middle of it"
 
     private static let readSize = 1 << 20
+    private static let alignment = UncachedOutput.alignment
     private static let largestFrame = ZSTD_compressBound(FrameReader.largestParallelFrame)
     /// The longest header that zstd may need to see to tell the content size: ZSTD_FRAMEHEADERSIZE_MAX.
     private static let headerSize = 18
 
     private let descriptor: FileDescriptor
-    private var buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 3 << 20, alignment: 64)
+    private var isDirect: Bool
+    private var buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 3 << 20, alignment: alignment)
     private var start = 0
     private var end = 0
     private var atEnd = false
@@ -47,6 +51,7 @@ struct FrameSource: ~Copyable {
 
     init(descriptor: FileDescriptor) {
         self.descriptor = descriptor
+        isDirect = CLinux_set_direct(descriptor.rawValue, 1) == 0
     }
 
     deinit {
@@ -66,11 +71,17 @@ struct FrameSource: ~Copyable {
     mutating func ensure(_ count: Int) throws(Failure) -> Bool {
         while available < count, !atEnd {
             if buffer.count - end < Self.readSize { makeRoom() }
-            let space = UnsafeMutableRawBufferPointer(rebasing: buffer[end..<min(end + Self.readSize, buffer.count)])
+            let space = UnsafeMutableRawBufferPointer(rebasing: buffer[end..<(end + Self.readSize)])
             let got = Glibc.read(descriptor.rawValue, space.baseAddress, space.count)
             if got < 0 {
-                if errno == EINTR { continue }
-                throw .errno(errno)
+                let number = errno
+                if number == EINTR { continue }
+                // Behind a read that ended early neither the file's place nor the buffer's is one for direct reads.
+                guard number == EINVAL, isDirect, CLinux_set_direct(descriptor.rawValue, 0) == 0 else {
+                    throw .errno(number)
+                }
+                isDirect = false
+                continue
             }
             hasher.update(UnsafeRawBufferPointer(rebasing: space[..<got]))
             bytesRead += Int64(got)
@@ -82,19 +93,21 @@ struct FrameSource: ~Copyable {
 
     private mutating func makeRoom() {
         let kept = UnsafeRawBufferPointer(rebasing: buffer[start..<end])
-        if kept.count + Self.readSize <= buffer.count {
-            UnsafeMutableRawBufferPointer(rebasing: buffer[..<kept.count]).copyMemory(from: kept)
+        // What comes next goes where a direct read may put it.
+        let gap = -kept.count & (Self.alignment - 1)
+        if gap + kept.count + Self.readSize <= buffer.count {
+            UnsafeMutableRawBufferPointer(rebasing: buffer[gap...]).copyMemory(from: kept)
         } else {
             let larger = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: min(2 * buffer.count, Self.largestFrame) + Self.readSize,
-                alignment: 64
+                byteCount: min(2 * buffer.count, Self.largestFrame) + Self.readSize + Self.alignment,
+                alignment: Self.alignment
             )
-            larger.copyMemory(from: kept)
+            UnsafeMutableRawBufferPointer(rebasing: larger[gap...]).copyMemory(from: kept)
             buffer.deallocate()
             buffer = larger
         }
-        end -= start
-        start = 0
+        start = gap
+        end = gap + kept.count
     }
 
     /// Takes `count` bytes of the current frame.

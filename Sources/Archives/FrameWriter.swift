@@ -22,8 +22,8 @@ public struct FrameTotals: Sendable, Hashable {
 /// Writes a `.zst` file while the caller goes on: compressing, writing and hashing have threads of their own.
 ///
 /// Any zstd reads the whole as one stream, and ``Layout`` says how it is cut. The caller fills a buffer while threads
-/// compress earlier ones and one more thread writes and hashes what is ready, in order. There are two buffers
-/// more than compressing threads, so memory does not depend on the input.
+/// compress earlier ones and one more thread writes and hashes what is ready, in order. The
+/// buffers are few, so memory does not depend on the input. The file is written past the page cache where it can be.
 /// Not for use from more than one thread at a time. After a failure ``stop()`` must be called before the descriptor
 /// is closed.
 public final class FrameWriter {
@@ -64,6 +64,12 @@ public final class FrameWriter {
         /// Whether zstd's search for matches far back finds something that the usual one does not.
         var looksFarBack: Bool { self == .stream || pieceSize > 1 << 20 }
 
+        /// Buffers beside those that are being compressed.
+        ///
+        /// One is being filled; one that is being written is empty long before the next one is full, but in a stream,
+        /// where they are small and whoever sends must not wait.
+        var sparePieces: Int { self == .stream ? 3 : 1 }
+
         /// The compressing threads of so many that were asked for.
         func compressors(_ jobs: Int) -> Int { self == .stream ? 1 : min(max(jobs, 1), 4) }
 
@@ -88,7 +94,7 @@ public final class FrameWriter {
 
     /// Starts the threads.
     /// - Parameters:
-    ///   - descriptor: Open for writing, positioned where the first frame goes; stays the caller's to sync and close.
+    ///   - descriptor: An empty file, open for writing; stays the caller's to sync and close.
     ///   - path: Names the file in errors.
     ///   - level: See ``CompressionLevel``.
     ///   - jobs: Compressing threads at most.
