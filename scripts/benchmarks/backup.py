@@ -134,7 +134,8 @@ PHASES = {"first": "First backup", "again": "Second backup, nothing changed", "c
 
 def one_round(bench, tools, with_etcd, number, results):
     def take(phase, tool, script, added=True):
-        bench.settle(writes_much=phase == "first")
+        bench.settle(writes_much=phase == "first",
+                     reads=[bench.node] + [bench.etcd] * with_etcd + [tool.store] * (phase == "verify"))
         before = bench.bytes_on_disk(tool.store) if added else 0
         measured = bench.measure(script, sync=tool.store)
         after = bench.bytes_on_disk(tool.store) if added else 0
@@ -144,9 +145,11 @@ def one_round(bench, tools, with_etcd, number, results):
             measured._replace(disk=after - before))
         bench.note(f"{SCOPES[with_etcd]}, {phase}, {type(tool).__name__}: {measured.wall:.2f} s")
 
-    # Nobody is always the one who comes after the same other.
+    # Nobody is always the first one, nor the one who comes after the same other.
     turn = number % len(tools)
     tools = tools[turn:] + tools[:turn]
+    if number % 2:
+        tools.reverse()
     for tool in tools:
         tool.store.mkdir(mode=0o700)
         bench.run(tool.prepare())

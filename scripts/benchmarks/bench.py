@@ -104,15 +104,19 @@ class Bench:
         self.measure(script)
         return (self.scratch / "command.log").read_text()
 
-    def settle(self, writes_much=False):
-        """Waits until what earlier commands wrote or removed is on disk.
+    def settle(self, writes_much=False, reads=()):
+        """Waits until what earlier commands wrote or removed is on disk, and reads what the next one will read.
 
         A virtual machine may have given its free memory back to its host: whoever then writes first pays for all of
-        it, ten seconds a gigabyte. Before a command that writes much, free memory is therefore touched.
+        it, ten seconds a gigabyte. Before a command that writes much, free memory is therefore touched. Where the
+        kernel reclaims what nobody has touched for some seconds (DAMON), the page cache loses files meanwhile: whoever
+        comes after a slow tool would have to read them from the disk.
         """
         self.run(f"sync -f {shlex.quote(str(self.scratch))}")
         if writes_much:
             self.run(f"{shlex.quote(sys.executable)} -c 'bytearray(3 << 30)'")
+        if reads:
+            self.run(f"find {shlex.join(map(str, reads))} -type f -print0 | xargs -0 -r cat > /dev/null")
 
     def bytes_on_disk(self, path):
         return int(self.run(f"du -s --block-size=1 {shlex.quote(str(path))}").split()[0])

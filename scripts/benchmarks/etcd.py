@@ -52,7 +52,7 @@ def main():
             results = {}
             for number in range(options.runs):
                 for what, name, script in rows[::-1] if number % 2 else rows:
-                    bench.settle()
+                    bench.settle(reads=[bench.etcd, snapshot])
                     results.setdefault((what, name), []).append(bench.measure(script, sync=bench.scratch))
                     bench.note(f"{name}: {results[what, name][-1].wall:.2f} s")
                     bench.remove(out)

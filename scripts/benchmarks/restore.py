@@ -52,7 +52,7 @@ class Restore:
 
 def one_round(bench, restore, number, results):
     def take(case, name, script, root):
-        bench.settle(writes_much=case == "empty")
+        bench.settle(writes_much=case == "empty", reads=[restore.store, restore.pristine, restore.tar, root])
         measured = bench.measure(script, sync=root)
         results.setdefault(case, {}).setdefault(name, []).append(measured)
         bench.note(f"{case}, {name}: {measured.wall:.2f} s")
