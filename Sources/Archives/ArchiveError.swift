@@ -53,7 +53,7 @@ public struct ArchiveError: OperatorError, Equatable {
     /// What helps against a full disk or a damaged archive.
     public var hint: String? {
         switch cause {
-        case .system(ENOSPC), .system(EDQUOT):
+        case .system where isForWantOfSpace:
             "make room on the file system of '\(archive.string)' ('df -h; df -i' shows which one is full), then run it again"
         case .system(EROFS):
             "the file system of '\(archive.string)' is read-only: see 'findmnt -T \(archive.string)' and 'dmesg'"
@@ -68,15 +68,17 @@ public struct ArchiveError: OperatorError, Equatable {
     }
 
     /// Whether there was no room for what was written.
-    public var isForWantOfSpace: Bool { cause == .system(ENOSPC) || cause == .system(EDQUOT) }
+    public var isForWantOfSpace: Bool {
+        if case .system(let number) = cause { Errno(rawValue: number).isForWantOfSpace } else { false }
+    }
 
     /// `65` for damage, `66` for a file that is not there, `73` where something cannot be written, `74` otherwise.
     public var exitStatus: ExitStatus {
         switch cause {
         case .damaged, .unsupported: .dataError
         case .missing: .noInput
-        case .obstructed, .system(ENOSPC), .system(EDQUOT), .system(EROFS), .system(EACCES), .system(EPERM): .cantCreate
-        case .system: .ioError
+        case .obstructed, .system(EROFS), .system(EACCES), .system(EPERM): .cantCreate
+        case .system: isForWantOfSpace ? .cantCreate : .ioError
         }
     }
 }

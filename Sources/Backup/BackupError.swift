@@ -183,12 +183,3 @@ public enum BackupError: OperatorError {
         }
     }
 }
-
-/// An error that should have been an operator error: a fault of this program.
-struct UnexpectedError: OperatorError {
-    var reason: String
-
-    var summary: String { "unexpected: \(reason)" }
-    var hint: String? { "this is a fault of the program; run it again with --verbose and keep the output" }
-    var exitStatus: ExitStatus { .software }
-}

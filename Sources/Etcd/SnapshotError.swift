@@ -68,7 +68,7 @@ public struct SnapshotError: OperatorError, Equatable {
     public var isForWantOfSpace: Bool {
         switch cause {
         case .noSpace: true
-        case .system(_, _, let errno): errno == .noSpace || errno == .diskQuotaExceeded
+        case .system(_, _, let errno): errno.isForWantOfSpace
         default: false
         }
     }
@@ -78,7 +78,8 @@ public struct SnapshotError: OperatorError, Equatable {
         switch cause {
         case .options, .revisionOverflow: .usage
         case .olderServer: .config
-        case .targetInUse, .noSpace, .system(_, _, .noSpace), .system(_, _, .diskQuotaExceeded): .cantCreate
+        case .targetInUse, .noSpace: .cantCreate
+        case .system where isForWantOfSpace: .cantCreate
         case .system(_, _, .permissionDenied), .system(_, _, .notPermitted): .noPermission
         case .system, .verification: .ioError
         }

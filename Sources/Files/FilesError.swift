@@ -25,7 +25,7 @@ public struct FilesError: OperatorError, Hashable {
     }
 
     /// Whether there was no room: on the file system, within the quota, or for another file.
-    public var isForWantOfSpace: Bool { errno == .noSpace || errno == .diskQuotaExceeded }
+    public var isForWantOfSpace: Bool { errno.isForWantOfSpace }
 
     /// For example `could not open '/etc/shadow': Permission denied`.
     public var summary: String { "could not \(operation) '\(path)': \(errno)" }
@@ -55,4 +55,9 @@ public struct FilesError: OperatorError, Hashable {
         default: .ioError
         }
     }
+}
+
+extension Errno {
+    /// Whether there was no room: on the file system, within the quota, or for another file.
+    public var isForWantOfSpace: Bool { self == .noSpace || self == .diskQuotaExceeded }
 }

@@ -205,7 +205,7 @@ public indirect enum RecoveryError: OperatorError {
     private var saysHowToGoOn: Bool {
         switch self {
         case .backup, .files, .archive, .store, .memberUnknown, .pointDamaged: false
-        case .adapter(let error): error is UnexpectedFailure
+        case .adapter(let error): error is UnexpectedError
         default: true
         }
     }
@@ -240,18 +240,7 @@ public indirect enum RecoveryError: OperatorError {
         case let error as StoreError: .store(error)
         case let error as Stopped: .stopped(error)
         case let error as any OperatorError: .adapter(error)
-        default: .adapter(UnexpectedFailure(reason: "\(error)"))
+        default: .adapter(UnexpectedError(reason: "\(error)", again: "'upgrade-recovery --resume --verbose'"))
         }
     }
-}
-
-/// An error that should have been an operator error: a fault of this program.
-struct UnexpectedFailure: OperatorError {
-    var reason: String
-
-    var summary: String { "unexpected: \(reason)" }
-    var hint: String? {
-        "this is a fault of the program; run 'upgrade-recovery --resume --verbose' and keep the output"
-    }
-    var exitStatus: ExitStatus { .software }
 }

@@ -27,6 +27,26 @@ extension OperatorError {
     public var isForWantOfSpace: Bool { false }
 }
 
+/// An error that should have been an operator error: a fault of this program.
+public struct UnexpectedError: OperatorError {
+    private let reason: String
+    private let again: String
+
+    /// An error with what is known of it.
+    /// - Parameter again: what to run for more of it, as it follows "run".
+    public init(reason: String, again: String = "it again with --verbose") {
+        self.reason = reason
+        self.again = again
+    }
+
+    /// The reason, marked as what nobody had thought of.
+    public var summary: String { "unexpected: \(reason)" }
+    /// How to get what a report of the fault needs.
+    public var hint: String? { "this is a fault of the program; run \(again) and keep the output" }
+    /// `software`.
+    public var exitStatus: ExitStatus { .software }
+}
+
 /// How the program ends, in the numbers of `sysexits.h`, which systemd prints by name (`status=75/TEMPFAIL`).
 ///
 /// The numbers are a promise to scripts and units: never changed, never reused. A caller treats an unknown number as
