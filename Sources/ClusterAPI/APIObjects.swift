@@ -66,6 +66,38 @@ struct ObjectWithConditions: Decodable {
     }
 }
 
+/// The one object, `cluster`, by which an operator of openshift is told about its static pods and tells of them.
+struct StaticPodOperator: Decodable {
+    struct Spec: Decodable {
+        var forceRedeploymentReason: String?
+    }
+    struct NodeStatus: Decodable {
+        /// 0 or absent until something was installed.
+        var currentRevision: Int?
+    }
+    struct Status: Decodable {
+        var latestAvailableRevision: Int?
+        var nodeStatuses: [NodeStatus]?
+        var conditions: [ObjectCondition]?
+    }
+
+    var spec: Spec?
+    var status: Status?
+
+    var rollout: OperandRollout {
+        let conditions = status?.conditions ?? []
+        let telling = ["NodeInstallerDegraded", "NodeInstallerProgressing"].lazy.compactMap { type in
+            conditions.first { $0.type == type && $0.status == "True" }?.message
+        }
+        return OperandRollout(
+            reason: spec?.forceRedeploymentReason ?? "",
+            latestRevision: status?.latestAvailableRevision ?? 0,
+            currentRevisions: (status?.nodeStatuses ?? []).map { $0.currentRevision ?? 0 },
+            message: telling.first ?? ""
+        )
+    }
+}
+
 /// What the server answers when it refuses something.
 struct APIStatus: Decodable {
     var message: String?

@@ -57,19 +57,30 @@ public struct KubernetesCluster: ClusterInterface {
         return (list?.items ?? []).map(\.operatorState).sorted { $0.name < $1.name }
     }
 
+    /// openshift: what an operator tells of its operand.
+    /// - Parameter operand: `etcd`, `kubeapiserver`, `kubecontrollermanager` or `kubescheduler`.
+    /// - Throws: ``ClusterError``, `Stopped`.
+    public func rollout(of operand: String) throws -> OperandRollout {
+        let session = try session()
+        let action = "tell how '\(operand)' is rolled out"
+        let answer = try session.send("GET", Self.path(of: operand))
+        guard answer.isSuccess else { throw session.refusal(answer, action) }
+        let found: StaticPodOperator = try session.decode(answer, action)
+        return found.rollout
+    }
+
     /// openshift: lets an operator roll its operand out anew (`forceRedeploymentReason`).
     ///
     /// The operator acts when the reason is another one than the last; the same reason again changes nothing.
-    /// - Parameter operand: `etcd`, `kubeapiserver`, `kubecontrollermanager` or `kubescheduler`.
+    /// - Parameter operand: as in ``rollout(of:)``.
     /// - Throws: ``ClusterError``, `Stopped`.
     public func redeploy(_ operand: String, reason: String) throws {
-        precondition(Self.operands.contains(operand), "'\(operand)' is no operand that can be redeployed")
         var patch = JSONValue.null
         patch["spec"]["forceRedeploymentReason"] = .text(reason)
         let session = try session()
         let answer = try session.send(
             "PATCH",
-            "/apis/operator.openshift.io/v1/\(operand)s/cluster",
+            Self.path(of: operand),
             body: JSONEncoder().encode(patch),
             type: "application/merge-patch+json"
         )
@@ -123,6 +134,11 @@ public struct KubernetesCluster: ClusterInterface {
     }
 
     // MARK: - Parts
+
+    private static func path(of operand: String) -> String {
+        precondition(operands.contains(operand), "'\(operand)' is no operand that can be redeployed")
+        return "/apis/operator.openshift.io/v1/\(operand)s/cluster"
+    }
 
     private static let requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 

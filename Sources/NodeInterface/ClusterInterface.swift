@@ -44,6 +44,26 @@ public struct ClusterOperatorState: Sendable, Hashable {
     public var isSettled: Bool { isAvailable && !isProgressing && !isDegraded }
 }
 
+/// What an operator of openshift tells of its operand, which runs as static pods in revisions that are counted up.
+public struct OperandRollout: Sendable, Hashable {
+    /// Why it was asked to roll out anew the last time (`spec.forceRedeploymentReason`); empty when nobody has asked.
+    public var reason: String
+    /// The revision that is to run (`status.latestAvailableRevision`).
+    public var latestRevision: Int
+    /// The revision that runs, a number a node (`status.nodeStatuses[].currentRevision`).
+    public var currentRevisions: [Int]
+    /// What its installer says of it (`NodeInstallerDegraded`, else `NodeInstallerProgressing`); may be empty.
+    public var message: String
+
+    /// A rollout made of its parts.
+    public init(reason: String, latestRevision: Int, currentRevisions: [Int], message: String) {
+        self.reason = reason
+        self.latestRevision = latestRevision
+        self.currentRevisions = currentRevisions
+        self.message = message
+    }
+}
+
 /// A certificate signing request that nobody has decided on.
 public struct PendingCertificateRequest: Sendable, Hashable {
     /// Its name, `csr-x7k2p`.
@@ -75,6 +95,10 @@ public protocol ClusterInterface: Sendable {
 
     /// openshift: every cluster operator, sorted by name; empty where there are none.
     func operators() throws -> [ClusterOperatorState]
+
+    /// openshift: what an operator tells of its operand.
+    /// - Parameter operand: as in ``redeploy(_:reason:)``.
+    func rollout(of operand: String) throws -> OperandRollout
 
     /// openshift: lets an operator roll its operand out anew (`forceRedeploymentReason`).
     /// - Parameter operand: `etcd`, `kubeapiserver`, `kubecontrollermanager` or `kubescheduler`.

@@ -34,18 +34,35 @@ enum SettleSteps {
         return .done(seen)
     }
 
+    /// Has each operand rolled out anew, one after the other, until its new revision runs.
+    ///
+    /// The reason that is left in the cluster tells the revision before: whoever runs this again asks for nothing twice
+    /// and waits for the same.
     @Sendable static func redeploy(_ context: RecoveryContext) async throws -> StepOutcome {
         guard let cluster = context.node.cluster else { return .skipped(FileSteps.noUnits) }
         guard context.point.profile == .openshift else { return .skipped("only openshift has operators for that") }
-        // The same reason every time: asked for twice, it is rolled out once.
-        let reason = "recovery-\(context.identity)"
-        for (operand, _) in operands {
-            _ = try await context.wait(for: "the API server to take the redeployment of \(operand)") {
-                try cluster.redeploy(operand, reason: reason)
-                return .there(operand)
+        let reason = "recovery-\(context.identity)-of-revision-"
+        var revisions: [String] = []
+        for (operand, name) in operands {
+            let revision = try await context.wait(
+                for: "\(name) to be rolled out anew",
+                look: "'oc describe \(operand) cluster' and 'oc get pods -n openshift-\(name)'",
+                every: .seconds(5)
+            ) {
+                let rollout = try cluster.rollout(of: operand)
+                guard rollout.reason.hasPrefix(reason), let before = Int(rollout.reason.dropFirst(reason.count)) else {
+                    try cluster.redeploy(operand, reason: "\(reason)\(rollout.latestRevision)")
+                    return .notYet("its operator was asked to")
+                }
+                guard let slowest = rollout.currentRevisions.min(), slowest > before else {
+                    let now = rollout.currentRevisions.min().map { "revision \($0) runs" } ?? "none runs"
+                    return .notYet(rollout.message.isEmpty ? "\(now) yet" : "\(now) yet: \(rollout.message)")
+                }
+                return .there("\(slowest)")
             }
+            revisions.append("\(name) at revision \(revision)")
         }
-        return .done("asked for \(operands.map(\.1).joined(separator: ", "))")
+        return .done(revisions.joined(separator: ", "))
     }
 
     @Sendable static func waitForOperators(_ context: RecoveryContext) async throws -> StepOutcome {

@@ -93,6 +93,38 @@ import Testing
         #expect(request.body == #"{"spec":{"forceRedeploymentReason":"recovery \"7\"\n"}}"#)
     }
 
+    @Test("tells how an operand is rolled out, and what its installer says", arguments: KubernetesCluster.operands)
+    func rollout(operand: String) throws {
+        let node = try ScriptedCluster()
+        try node.write()
+        let path = "/apis/operator.openshift.io/v1/\(operand)s/cluster"
+        let missing = #expect(throws: ClusterError.self) { try node.cluster.rollout(of: operand) }
+        #expect(
+            missing?.summary.contains("refused to tell how '\(operand)' is rolled out: HTTP status 404") == true
+        )
+        node.answer("GET \(path)", #"{"kind": "Etcd", "spec": {"managementState": "Managed"}}"#)
+        #expect(
+            try node.cluster.rollout(of: operand)
+                == OperandRollout(reason: "", latestRevision: 0, currentRevisions: [], message: "")
+        )
+        node.answer("GET \(path)", try ScriptedCluster.fixture("etcd-operator.json"))
+        #expect(
+            try node.cluster.rollout(of: operand)
+                == OperandRollout(
+                    reason: "recovery-1",
+                    latestRevision: 7,
+                    currentRevisions: [6, 0],
+                    message: "1 node is at revision 6; 0 nodes have achieved new revision 7"
+                )
+        )
+        node.answer("GET \(path)", "[]")
+        let error = #expect(throws: ClusterError.self) { try node.cluster.rollout(of: operand) }
+        #expect(
+            error?.summary.hasSuffix("answered a request to tell how '\(operand)' is rolled out with something else")
+                == true
+        )
+    }
+
     @Test("takes an answer of many megabytes, and none without end")
     func large() throws {
         let node = try ScriptedCluster()

@@ -69,7 +69,7 @@ extension Machine {
                 printf -- '---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: upgrade-%s, namespace: default}\n' $n
             done | kubectl create -f - > /dev/null
             kubectl get configmap upgrade-400 -o 'jsonpath={.metadata.resourceVersion}' > /var/lib/seen-by-a-client
-            sed -i 's/--secure-port=6443/--no-such-option/' /etc/kubernetes/manifests/kube-apiserver.yaml
+            sed -i 's/--secure-port=6443/--no-such-option/' /etc/kubernetes/manifests/kube-apiserver*.yaml
             """
         )
     }
@@ -87,7 +87,7 @@ extension Machine {
             deployment: try #require(try boots().last)
         )
         try changeEverything()
-        guard kind == .ostree else { return before }
+        guard kind != .plain else { return before }
         // The last of all: it takes /etc as it is now into the new deployment.
         try output("ostree admin deploy --os=node node/2.0 > /dev/null")
         try reboot()
@@ -155,12 +155,6 @@ extension Machine {
 
     /// What etcd's own tool says of the node's member.
     func etcdctl(_ arguments: String) throws -> String {
-        let pki = "/etc/kubernetes/pki/etcd"
-        return try output(
-            """
-            ETCDCTL_API=3 etcdctl --endpoints https://127.0.0.1:2379 --cacert \(pki)/ca.crt --cert \(pki)/server.crt \
-                --key \(pki)/server.key \(arguments)
-            """
-        )
+        try output("ETCDCTL_API=3 etcdctl --endpoints https://127.0.0.1:2379 \(kind.etcdctlOptions) \(arguments)")
     }
 }

@@ -11,6 +11,31 @@ final class Machine {
         case ostree = "create"
         /// One writable root directory, as kubeadm finds it on an ordinary system.
         case plain = "create-plain"
+        /// As ``ostree``, with files where OpenShift has them, and its operators of static pods.
+        case openshift = "create-openshift"
+
+        /// The cluster administrator's.
+        var kubeconfig: FilePath {
+            switch self {
+            case .ostree, .plain: "/etc/kubernetes/admin.conf"
+            case .openshift:
+                "/etc/kubernetes/static-pod-resources/kube-apiserver-certs/secrets/node-kubeconfigs/localhost.kubeconfig"
+            }
+        }
+
+        /// Options by which `etcdctl` proves itself to the node's etcd.
+        var etcdctlOptions: String {
+            switch self {
+            case .ostree, .plain:
+                let pki = "/etc/kubernetes/pki/etcd"
+                return "--cacert \(pki)/ca.crt --cert \(pki)/server.crt --key \(pki)/server.key"
+            case .openshift:
+                let certificates = "/etc/kubernetes/static-pod-resources/etcd-certs"
+                let pair = "\(certificates)/secrets/etcd-all-certs/etcd-peer-sno"
+                return "--cacert \(certificates)/configmaps/etcd-all-bundles/server-ca-bundle.crt "
+                    + "--cert \(pair).crt --key \(pair).key"
+            }
+        }
     }
 
     let directory: FilePath
@@ -45,7 +70,7 @@ final class Machine {
         let text = try Shell.output(
             """
             timeout \(limitSeconds) '\(script)' exec '\(directory)' \
-                env KUBECONFIG=/etc/kubernetes/admin.conf sh -c '\(quoted)' 2>&1; echo "status=$?"
+                env KUBECONFIG=\(kind.kubeconfig) sh -c '\(quoted)' 2>&1; echo "status=$?"
             """
         )
         let mark = try #require(text.lastIndex(of: "="))
@@ -153,13 +178,16 @@ final class Machine {
     func journal() throws -> String { try Shell.output("cat '\(directory)/recovery/journal' 2>/dev/null || true") }
 
     /// Every file that a recovery answers for with its content and metadata, but for the times of directories, which
-    /// the running system changes.
+    /// the running system changes, and for what OpenShift's operators roll out anew.
     func files() throws -> String {
-        try output(
+        let rolledOut = "etc/kubernetes/(manifests/|static-pod-resources/[a-z-]+-pod-[2-9])"
+        return try output(
             """
-            cd / && find etc usr/local/ ! -type d -printf '%p %y %m %n %U:%G %T@ %l\\n' | sort
-            find etc usr/local/ -type d -printf '%p %y %m %U:%G\\n' | sort
-            find etc usr/local/ -type f -print0 | sort -z | xargs -0 sha256sum
+            cd / && {
+                find etc usr/local/ ! -type d -printf '%p %y %m %n %U:%G %T@ %l\\n' | sort
+                find etc usr/local/ -type d -printf '%p %y %m %U:%G\\n' | sort
+                find etc usr/local/ -type f -print0 | sort -z | xargs -0 sha256sum
+            } | \(kind == .openshift ? "grep -vE '\(rolledOut)'" : "cat")
             """
         )
     }

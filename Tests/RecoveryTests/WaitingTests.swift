@@ -106,22 +106,47 @@ import Testing
         #expect(node.recorder.calls == ["approve csr-1", "approve csr-2"])
     }
 
-    @Test("of openshift asks for four operands with one reason, also when it runs twice, and waits for operators")
-    func openshift() async throws {
+    @Test("of openshift asks for four operands, also when it runs twice, each until its new revision runs")
+    func redeploy() async throws {
         let node = try await RecoveryNode(.openshift, breaks: false)
         let context = try node.context()
-        _ = try await SettleSteps.redeploy(context)
-        let calls = node.recorder.calls
-        let reason = "recovery-00112233445566ff"
-        #expect(
-            calls
-                == ["etcd", "kubeapiserver", "kubecontrollermanager", "kubescheduler"].map {
-                    "redeploy \($0) \(reason)"
-                }
+        let names = ["etcd", "kubeapiserver", "kubecontrollermanager", "kubescheduler"]
+        let done = StepOutcome.done(
+            "etcd at revision 8, kube-apiserver at revision 8, kube-controller-manager at revision 8, "
+                + "kube-scheduler at revision 8"
         )
-        _ = try await SettleSteps.redeploy(context)
-        #expect(node.recorder.calls == calls + calls)
+        #expect(try await SettleSteps.redeploy(context) == done)
+        let calls = node.recorder.calls
+        #expect(calls == names.map { "redeploy \($0) recovery-00112233445566ff-of-revision-7" })
+        #expect(try await SettleSteps.redeploy(context) == done)
+        #expect(node.recorder.calls == calls)
+    }
 
+    @Test("for an operand says what its installer says, and takes no other recovery's rollout for its own")
+    func rollout() async throws {
+        let node = try await RecoveryNode(.openshift, breaks: false)
+        node.cluster.change { script in
+            script.revisionsForAsking = 0
+            script.rollouts["etcd"] = OperandRollout(
+                reason: "recovery-ffeeddccbbaa9988-of-revision-3",
+                latestRevision: 9,
+                currentRevisions: [9, 8],
+                message: "2 nodes are at revision 9"
+            )
+        }
+        try await expectInVain(node, SettleSteps.redeploy, saw: "revision 8 runs yet: 2 nodes are at revision 9")
+        #expect(node.recorder.calls == ["redeploy etcd recovery-00112233445566ff-of-revision-9"])
+        node.cluster.change { $0.rollouts["etcd"]?.currentRevisions = [] }
+        try await expectInVain(node, SettleSteps.redeploy, saw: "none runs yet: 2 nodes are at revision 9")
+        #expect(node.recorder.calls.count == 1)
+        // A node that is rolled out, and another that is not.
+        node.cluster.change { $0.rollouts["etcd"]?.currentRevisions = [10, 9] }
+        try await expectInVain(node, SettleSteps.redeploy, saw: "revision 9 runs yet: 2 nodes are at revision 9")
+    }
+
+    @Test("for operators lasts until they have settled") func settled() async throws {
+        let node = try await RecoveryNode(.openshift, breaks: false)
+        let context = try node.context()
         let seen = Counter()
         node.cluster.change { script in
             script.operators = {

@@ -333,6 +333,10 @@ public final class ScriptedCluster: ClusterInterface {
         public var readiness: @Sendable (String) throws -> NodeReadiness? = { _ in nil }
         /// Its operators.
         public var operators: @Sendable () throws -> [ClusterOperatorState] = { [] }
+        /// How its operands are rolled out; one that is not here is at revision 7, since the first, as nobody asked.
+        public var rollouts: [String: OperandRollout] = [:]
+        /// How many revisions further an operand is that was asked for.
+        public var revisionsForAsking = 1
         /// Certificate requests that are not decided.
         public var requests: [PendingCertificateRequest] = []
 
@@ -363,9 +367,22 @@ public final class ScriptedCluster: ClusterInterface {
     /// Gives what the script says.
     public func operators() throws -> [ClusterOperatorState] { try script.withLock { $0.operators }() }
 
-    /// Notes it.
+    /// Gives what the script has.
+    public func rollout(of operand: String) throws -> OperandRollout {
+        script.withLock { $0.rollouts[operand] }
+            ?? OperandRollout(reason: "", latestRevision: 7, currentRevisions: [7], message: "")
+    }
+
+    /// Notes it, and has the operand rolled out.
     public func redeploy(_ operand: String, reason: String) throws {
         try recorder.record("redeploy \(operand) \(reason)")
+        var rollout = try rollout(of: operand)
+        rollout.reason = reason
+        script.withLock { script in
+            rollout.latestRevision += script.revisionsForAsking
+            rollout.currentRevisions = rollout.currentRevisions.map { $0 + script.revisionsForAsking }
+            script.rollouts[operand] = rollout
+        }
     }
 
     /// Gives what is not decided.
