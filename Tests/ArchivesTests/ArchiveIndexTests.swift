@@ -15,12 +15,7 @@ import Testing
     }
 
     private func writeIndex(_ records: [FileRecord]) throws {
-        let descriptor = try FileDescriptor.open(
-            file,
-            .writeOnly,
-            options: [.create, .truncate],
-            permissions: [.ownerRead, .ownerWrite]
-        )
+        let descriptor = try create(file)
         defer { try? descriptor.close() }
         let frames = try FrameWriter(
             to: descriptor,

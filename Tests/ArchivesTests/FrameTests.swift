@@ -83,12 +83,7 @@ import Testing
     func rewind(before: Int, behind: Int) throws {
         var random = SeededGenerator(seed: 3)
         let (kept, dropped, last) = (random.bytes(before), random.bytes(behind), random.bytes(5000))
-        let descriptor = try FileDescriptor.open(
-            file,
-            .readWrite,
-            options: [.create, .truncate],
-            permissions: [.ownerRead, .ownerWrite]
-        )
+        let descriptor = try create(file)
         defer { try? descriptor.close() }
         let writer = try FrameWriter(
             to: descriptor,
@@ -198,12 +193,7 @@ import Testing
     @Test("stop when the run is to stop")
     func cancelled() throws {
         let cancellation = Cancellation()
-        let descriptor = try FileDescriptor.open(
-            file,
-            .writeOnly,
-            options: [.create],
-            permissions: [.ownerRead, .ownerWrite]
-        )
+        let descriptor = try create(file)
         defer { try? descriptor.close() }
         let writer = try FrameWriter(
             to: descriptor,

@@ -60,6 +60,11 @@ final class SmallFileSystem {
     }
 }
 
+/// Makes a file, or empties one that is there, and opens it for writing and reading.
+func create(_ path: FilePath) throws -> FileDescriptor {
+    try .open(path, .readWrite, options: [.create, .truncate], permissions: [.ownerRead, .ownerWrite])
+}
+
 /// Writes pieces into a new `.zst` file.
 @discardableResult
 func writeFrames(
@@ -69,12 +74,7 @@ func writeFrames(
     jobs: Int = 2,
     layout: FrameWriter.Layout = .archive
 ) throws -> FrameTotals {
-    let file = try FileDescriptor.open(
-        path,
-        .writeOnly,
-        options: [.create, .truncate],
-        permissions: [.ownerRead, .ownerWrite]
-    )
+    let file = try create(path)
     defer { try? file.close() }
     let writer = try FrameWriter(
         to: file,
@@ -98,12 +98,7 @@ func readFrames(_ path: FilePath, jobs: Int = 2) throws -> (content: [UInt8], to
 }
 
 func write(_ bytes: [UInt8], to path: FilePath) throws {
-    let file = try FileDescriptor.open(
-        path,
-        .writeOnly,
-        options: [.create, .truncate],
-        permissions: [.ownerRead, .ownerWrite]
-    )
+    let file = try create(path)
     defer { try? file.close() }
     try file.writeAll(bytes)
 }

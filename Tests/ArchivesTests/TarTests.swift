@@ -111,12 +111,7 @@ import Testing
 
     /// Writes entries without content of their own.
     private func writeTar(_ records: [(FileRecord, [DataExtent]?)]) throws {
-        let file = try FileDescriptor.open(
-            archive,
-            .writeOnly,
-            options: [.create, .truncate],
-            permissions: [.ownerRead, .ownerWrite]
-        )
+        let file = try create(archive)
         defer { try? file.close() }
         let frames = try FrameWriter(to: file, path: archive, level: .fixed(1), jobs: 1, cancellation: Cancellation())
         defer { frames.stop() }

@@ -27,17 +27,6 @@ import Testing
         try body(path)
     }
 
-    private func create(_ path: FilePath) throws -> OwnedDescriptor {
-        OwnedDescriptor(
-            owning: try FileDescriptor.open(
-                path,
-                .writeOnly,
-                options: [.create, .exclusiveCreate],
-                permissions: [.ownerRead, .ownerWrite]
-            )
-        )
-    }
-
     @Test(
         "has in the file what was appended and not taken back, wherever the borders fall",
         .enabled(if: isRoot),
@@ -48,7 +37,7 @@ import Testing
             for seed in UInt64(1)...12 {
                 var random = SeededGenerator(seed: seed)
                 let path = directory.appending("f\(seed)")
-                let file = try create(path)
+                let file = OwnedDescriptor(owning: try create(path))
                 var output = UncachedOutput(descriptor: file.descriptor)
                 var expected: [UInt8] = []
                 var marked = (mark: output.mark(), count: 0)
@@ -97,7 +86,7 @@ import Testing
         let path = directory / "ramfs"
         try Shell.output("mount -t tmpfs -o size=2500k none \(path)")
         defer { _ = try? Shell.run("umount -l \(path)") }
-        let file = try create(path.appending("f"))
+        let file = OwnedDescriptor(owning: try create(path.appending("f")))
         var output = UncachedOutput(descriptor: file.descriptor)
         let bytes = [UInt8](repeating: 1, count: 1 << 20)
         #expect(throws: Errno.noSpace) {
