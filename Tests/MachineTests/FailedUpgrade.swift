@@ -125,7 +125,7 @@ extension Machine {
     func recover(with first: String) throws {
         var command = first
         for _ in 0..<6 {
-            let result = try run(command, limitSeconds: 240)
+            let result = try run(command, limitSeconds: 480)
             if result.status == 0 { return }
             try #require(result.status == 75 && result.output.contains("systemctl reboot"), "\(command): \(result)")
             try reboot()
