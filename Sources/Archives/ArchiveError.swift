@@ -78,7 +78,8 @@ public struct ArchiveError: OperatorError, Equatable {
         case .damaged, .unsupported: .dataError
         case .missing: .noInput
         case .obstructed, .system(EROFS), .system(EACCES), .system(EPERM): .cantCreate
-        case .system: isForWantOfSpace ? .cantCreate : .ioError
+        case .system where isForWantOfSpace: .cantCreate
+        case .system: .ioError
         }
     }
 }

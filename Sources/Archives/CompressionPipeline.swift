@@ -60,7 +60,7 @@ final class CompressionPipeline: @unchecked Sendable {
     private var written = 0
     private var stopping = false
     private var failure: ArchiveError?
-    private var totals: (fileBytes: Int64, fileDigest: SHA256Digest)?
+    private var fileDigest: SHA256Digest?
     private var draining = false
     /// Both belong to the writer, and to the caller while nothing is left to write.
     private var output: UncachedOutput
@@ -117,8 +117,8 @@ final class CompressionPipeline: @unchecked Sendable {
             draining = true
             monitor.wake(.frameCompressed)
             while failure == nil {
-                if let (fileBytes, fileDigest) = totals {
-                    return FrameTotals(contentBytes: contentBytes, fileBytes: fileBytes, fileDigest: fileDigest)
+                if let fileDigest {
+                    return FrameTotals(contentBytes: contentBytes, fileBytes: output.position, fileDigest: fileDigest)
                 }
                 monitor.wait(for: .slotEmptied)
             }
@@ -246,7 +246,7 @@ final class CompressionPipeline: @unchecked Sendable {
             return fail(.system(error.rawValue), "write")
         }
         monitor.locked {
-            totals = (output.position, hasher.finish())
+            fileDigest = hasher.finish()
             monitor.wake(.slotEmptied)
         }
     }

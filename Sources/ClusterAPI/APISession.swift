@@ -45,11 +45,13 @@ struct APISession {
     func get<Object: Decodable>(_ path: String, _ action: String) throws -> Object? {
         let answer = try send("GET", path)
         if answer.status == 404 { return nil }
-        guard answer.isSuccess else { throw refusal(answer, action) }
         return try decode(answer, action) as Object
     }
 
+    /// The object of an answer.
+    /// - Throws: the server's refusal when there is none.
     func decode<Object: Decodable>(_ answer: HTTPResponse, _ action: String) throws(ClusterError) -> Object {
+        guard answer.isSuccess else { throw refusal(answer, action) }
         do { return try JSONDecoder().decode(Object.self, from: Data(answer.body)) } catch {
             throw ClusterError(.undecodable(server: "\(client.target)", action: action))
         }

@@ -62,10 +62,8 @@ public struct KubernetesCluster: ClusterInterface {
     /// - Throws: ``ClusterError``, `Stopped`.
     public func rollout(of operand: String) throws -> OperandRollout {
         let session = try session()
-        let action = "tell how '\(operand)' is rolled out"
         let answer = try session.send("GET", Self.path(of: operand))
-        guard answer.isSuccess else { throw session.refusal(answer, action) }
-        let found: StaticPodOperator = try session.decode(answer, action)
+        let found: StaticPodOperator = try session.decode(answer, "tell how '\(operand)' is rolled out")
         return found.rollout
     }
 
@@ -106,7 +104,6 @@ public struct KubernetesCluster: ClusterInterface {
         let path = "\(Self.requests)/\(Self.escaped(request.name))"
         let action = "approve the certificate request '\(request.name)'"
         let found = try session.send("GET", path)
-        guard found.isSuccess else { throw session.refusal(found, action) }
         var object: JSONValue = try session.decode(found, action)
         let conditions = object["status"]["conditions"].items
         guard object["spec"]["signerName"].text == request.signer,

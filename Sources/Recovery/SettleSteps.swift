@@ -54,11 +54,10 @@ enum SettleSteps {
                     try cluster.redeploy(operand, reason: "\(reason)\(rollout.latestRevision)")
                     return .notYet("its operator was asked to")
                 }
-                guard let slowest = rollout.currentRevisions.min(), slowest > before else {
-                    let now = rollout.currentRevisions.min().map { "revision \($0) runs" } ?? "none runs"
-                    return .notYet(rollout.message.isEmpty ? "\(now) yet" : "\(now) yet: \(rollout.message)")
-                }
-                return .there("\(slowest)")
+                let slowest = rollout.currentRevisions.min()
+                if let slowest, slowest > before { return .there("\(slowest)") }
+                let now = "\(slowest.map { "revision \($0)" } ?? "none") runs yet"
+                return .notYet(rollout.message.isEmpty ? now : "\(now): \(rollout.message)")
             }
             revisions.append("\(name) at revision \(revision)")
         }

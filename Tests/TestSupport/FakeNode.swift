@@ -333,7 +333,7 @@ public final class ScriptedCluster: ClusterInterface {
         public var readiness: @Sendable (String) throws -> NodeReadiness? = { _ in nil }
         /// Its operators.
         public var operators: @Sendable () throws -> [ClusterOperatorState] = { [] }
-        /// How its operands are rolled out; one that is not here is at revision 7, since the first, as nobody asked.
+        /// How its operands are rolled out; one that is not here is at revision 7, and nobody has asked.
         public var rollouts: [String: OperandRollout] = [:]
         /// How many revisions further an operand is that was asked for.
         public var revisionsForAsking = 1

@@ -47,7 +47,7 @@ int CLinux_syncfs(int fd);
 // sync_file_range(2) with SYNC_FILE_RANGE_WRITE: has the kernel start writing to disk, does not wait for it.
 int CLinux_start_writeback(int fd, int64_t offset, int64_t length);
 
-// Has an open file written past the page cache (O_DIRECT), or no longer: -1 with EINVAL where it cannot be.
+// Has an open file read and written past the page cache (O_DIRECT), or no longer: -1 with EINVAL where it cannot be.
 int CLinux_set_direct(int fd, int direct);
 
 // One file, as statx(2) tells it.
