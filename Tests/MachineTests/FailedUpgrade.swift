@@ -70,6 +70,10 @@ extension Machine {
             done | kubectl create -f - > /dev/null
             kubectl get configmap upgrade-400 -o 'jsonpath={.metadata.resourceVersion}' > /var/lib/seen-by-a-client
             sed -i 's/--secure-port=6443/--no-such-option/' /etc/kubernetes/manifests/kube-apiserver*.yaml
+            # OpenShift's rolls out a revision, and is cut.
+            cd /etc/kubernetes/static-pod-resources 2> /dev/null || exit 0
+            cp -a kube-apiserver-pod-1 kube-apiserver-pod-2
+            touch kube-apiserver-pod-2/left-by-the-upgrade
             """
         )
     }
