@@ -188,3 +188,17 @@ let package = Package(
         ),
     ]
 )
+
+// NODE_RECOVERY_TESTS=FilesTests,ArchivesTests keeps only those test targets and what they need: the quick loop of
+// CONTRIBUTING.md. CI and scripts/test never set it.
+if let wanted = Context.environment["NODE_RECOVERY_TESTS"] {
+    var needed = Set(wanted.split(separator: ",").map { String($0) })
+    func isNeeded(_ target: Target) -> Bool { needed.contains(target.name) }
+    // Targets are declared floor by floor, so what is needed stands before what needs it.
+    for target in package.targets.reversed() where isNeeded(target) {
+        for case .byNameItem(let name, _) in target.dependencies { needed.insert(name) }
+    }
+    // TestSupport stands among the tests and needs modules that stand before it.
+    package.targets = package.targets.filter(isNeeded)
+    package.products = needed.contains("node-recovery") ? package.products : []
+}
