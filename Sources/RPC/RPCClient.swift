@@ -54,8 +54,9 @@ public final class RPCClient {
     ) throws {
         let clock = CallClock(limits: limits)
         let length = UInt32(request.count).bigEndian
+        // Without "+proto": CRI-O hangs up on every other type, as its multiplexer compares the whole value.
         var headers = [
-            (name: "te", value: "trailers"), (name: "content-type", value: "application/grpc+proto"),
+            (name: "te", value: "trailers"), (name: "content-type", value: "application/grpc"),
             (name: "user-agent", value: "node-recovery"),
         ]
         try connect(clock)

@@ -59,10 +59,9 @@ final class ScriptedCluster {
             )
         ) { peer in
             guard peer.isLetIn else { return }
-            let decoder = HeaderDecoder()
             var isFirst = true
             while true {
-                let (stream, fields, body) = try peer.readRequest(isFirst: isFirst, with: decoder)
+                let (stream, fields, body) = try peer.readRequestWithFields(isFirst: isFirst)
                 isFirst = false
                 func value(_ name: String) -> String? { fields.first { $0.name == name }?.value }
                 let request = Request(

@@ -30,6 +30,33 @@ import Testing
         #expect(try bench.messages() == [[1, 2, 3], [], Array(repeating: 4, count: 300)])
     }
 
+    @Test("names gRPC as its content type exactly so, as CRI-O hangs up on every other one")
+    func contentType() throws {
+        let bench = try Bench { peer in
+            let (stream, fields, _) = try peer.readRequestWithFields(isFirst: true)
+            let type = fields.first { $0.name == "content-type" }?.value ?? ""
+            try peer.send(
+                .grpcHeaders(stream: stream),
+                .data(HTTP2Peer.message(Array(type.utf8)), stream: stream),
+                .trailers(status: 0, stream: stream)
+            )
+            _ = try peer.readRequest(isFirst: false)
+        }
+        #expect(try bench.messages() == [Array("application/grpc".utf8)])
+        // What the tests' servers do with another one.
+        let error = #expect(throws: RPCError.self) {
+            try bench.client.request(
+                "POST",
+                "/t/a",
+                headers: [("te", "trailers"), ("content-type", "application/grpc+proto")]
+            )
+        }
+        guard case .cut = error?.fault else {
+            Issue.record("another content type is taken: \(error as Any)")
+            return
+        }
+    }
+
     @Test("keeps its connection from call to call, and makes a new one after a farewell")
     func reuse() throws {
         let bench = try Bench { peer in

@@ -1,18 +1,19 @@
 import CHTTP2
 
 /// Reads the header fields that a client sends over one connection, which it compresses.
-public final class HeaderDecoder {
-    private var inflater: OpaquePointer?
+final class HeaderDecoder: Sendable {
+    // Safe: used by the server's own thread only.
+    private nonisolated(unsafe) var inflater: OpaquePointer?
 
     /// A decoder for a new connection.
-    public init() {
+    init() {
         precondition(nghttp2_hd_inflate_new(&inflater) == 0, "nghttp2: no memory")
     }
 
     deinit { nghttp2_hd_inflate_del(inflater) }
 
     /// The fields of a block, in order.
-    public func fields(in block: [UInt8]) -> [(name: String, value: String)] {
+    func fields(in block: [UInt8]) -> [(name: String, value: String)] {
         var fields: [(name: String, value: String)] = []
         block.withUnsafeBufferPointer { bytes in
             var rest = bytes[...]
