@@ -57,6 +57,8 @@ public struct ArchiveError: OperatorError, Equatable {
             "make room on the file system of '\(archive.string)' ('df -h; df -i' shows which one is full), then run it again"
         case .system(EROFS):
             "the file system of '\(archive.string)' is read-only: see 'findmnt -T \(archive.string)' and 'dmesg'"
+        case .system(let number) where Errno(rawValue: number).isForWantOfResources:
+            "a limit of the system was reached: see 'ulimit -a', and 'systemctl show -p TasksMax,LimitNOFILE UNIT'"
         case .damaged:
             "use another recovery point; 'node-backup verify --all' tells which ones are whole"
         case .missing:
@@ -72,13 +74,15 @@ public struct ArchiveError: OperatorError, Equatable {
         if case .system(let number) = cause { Errno(rawValue: number).isForWantOfSpace } else { false }
     }
 
-    /// `65` for damage, `66` for a file that is not there, `73` where something cannot be written, `74` otherwise.
+    /// `65` for damage, `66` for a file that does not exist, `71` for too few descriptors, threads or too little memory,
+    /// `73` where something cannot be written, `74` otherwise.
     public var exitStatus: ExitStatus {
         switch cause {
         case .damaged, .unsupported: .dataError
         case .missing: .noInput
         case .obstructed, .system(EROFS), .system(EACCES), .system(EPERM): .cantCreate
         case .system where isForWantOfSpace: .cantCreate
+        case .system(let number) where Errno(rawValue: number).isForWantOfResources: .osError
         case .system: .ioError
         }
     }

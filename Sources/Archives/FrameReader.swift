@@ -20,7 +20,7 @@ public final class FrameReader {
 
     private let pipeline: DecompressionPipeline
     private let cancellation: Cancellation
-    private var workers: [JoinOnce] = []
+    private var workers: [WorkerThread] = []
     private var held = false
 
     /// The file, as errors name it.
@@ -47,8 +47,8 @@ public final class FrameReader {
         let pipeline = DecompressionPipeline(file: file, path: path, slots: jobs + 1)
         self.pipeline = pipeline
         do {
-            for _ in 0..<jobs { workers.append(JoinOnce(try WorkerThread { pipeline.decompressFrames() })) }
-            workers.append(JoinOnce(try WorkerThread { pipeline.splitFile() }))
+            for _ in 0..<jobs { workers.append(try WorkerThread { pipeline.decompressFrames() }) }
+            workers.append(try WorkerThread { pipeline.splitFile() })
         } catch {
             stop()
             throw ArchiveError("start threads to read", in: path, .system(error.errno))

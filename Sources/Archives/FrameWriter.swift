@@ -82,7 +82,7 @@ public final class FrameWriter {
     private let pipeline: CompressionPipeline
     private let layout: Layout
     private let cancellation: Cancellation
-    private var workers: [JoinOnce] = []
+    private var workers: [WorkerThread] = []
     private var current: CompressionPipeline.Slot?
     private var used = 0
     /// Bytes of the current frame that came through ``fill(_:)``.
@@ -120,8 +120,8 @@ public final class FrameWriter {
         )
         self.pipeline = pipeline
         do {
-            for _ in 0..<jobs { workers.append(JoinOnce(try WorkerThread { pipeline.compressFrames() })) }
-            workers.append(JoinOnce(try WorkerThread { pipeline.writeFrames() }))
+            for _ in 0..<jobs { workers.append(try WorkerThread { pipeline.compressFrames() }) }
+            workers.append(try WorkerThread { pipeline.writeFrames() })
         } catch {
             stop()
             throw ArchiveError("start threads to write", in: path, .system(error.errno))

@@ -58,7 +58,7 @@ final class SmallFiles {
 
     private let editor: TreeEditor
     private let helper: Helper
-    private let thread: JoinOnce
+    private let thread: WorkerThread
     private var batch = Batch()
     private let archive: IndexedArchive
 
@@ -71,7 +71,7 @@ final class SmallFiles {
         let helper = Helper(editor: editor.copy(), verify: archive.verify)
         self.helper = helper
         do {
-            thread = JoinOnce(try WorkerThread { helper.work() })
+            thread = try WorkerThread { helper.work() }
         } catch {
             throw ArchiveError("start a thread to restore", in: archive.path, .system(error.errno))
         }

@@ -77,20 +77,6 @@ public enum TreeArchiver {
         try index.commit()
         return summary
     }
-
-    /// Tells whether a tree is what an index says, so that the archive need not be written again.
-    ///
-    /// Trusts ``ChangeHint``: of a file that has not been touched nothing is read.
-    /// - Returns: `nil` at the first difference, and when a file cannot be read.
-    public static func unchanged(
-        _ selection: TreeSelection,
-        since index: FilePath,
-        cancellation: Cancellation
-    ) throws -> TreeComparison.Summary? {
-        let comparison = TreeComparison(selection, index: index, cancellation: cancellation)
-        let summary = try comparison.run { _ in false }
-        return summary.isComplete && summary.differences == 0 && summary.unreadable.isEmpty ? summary : nil
-    }
 }
 
 /// What went into an archive, and what did not.

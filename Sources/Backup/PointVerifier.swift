@@ -71,7 +71,7 @@ public struct PointVerifier {
         } catch {
             let error = BackupError.wrapping(error)
             if case .stopped = error { throw error }
-            if error.isForWantOfSpace { throw error }
+            if error.isForWantOfSpace || error.isForWantOfResources { throw error }
             return [error.summary]
         }
     }

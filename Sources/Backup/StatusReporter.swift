@@ -92,9 +92,8 @@ final class StatusReporter: Sendable {
     /// One line of JSON of at most 4096 bytes into the file that Kubernetes reads a container's last words from.
     private func writeTerminationLog() {
         guard let terminationLog else { return }
-        let descriptor = terminationLog.withPlatformString { open($0, O_WRONLY | O_TRUNC | O_CLOEXEC) }
-        guard descriptor >= 0 else { return }  // not in a container: the file is only written where it is there
-        let file = OwnedDescriptor(owning: FileDescriptor(rawValue: descriptor))
+        // ignored: not in a container; the file is only written where it exists
+        guard let file = try? OwnedDescriptor(overwriting: terminationLog) else { return }
         var status = state.withLock { $0.status }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

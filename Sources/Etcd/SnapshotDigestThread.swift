@@ -1,6 +1,5 @@
 internal import Bolt
 internal import Files
-import Glibc
 internal import Reporting
 internal import SystemPackage
 
@@ -9,7 +8,7 @@ internal import SystemPackage
 /// SHA-256 takes longer than all other checks together where the CPU has no instruction for it.
 final class SnapshotDigestThread {
     /// What the thread works with and what it leaves; read again only after the thread has ended.
-    private final class Work {
+    private final class Work: @unchecked Sendable {
         let file: FileDescriptor
         let length: Int
         let cancellation: Cancellation
@@ -61,36 +60,23 @@ final class SnapshotDigestThread {
     }
 
     private let work: Work
-    private var thread: pthread_t?
+    /// `nil` when the system gave none.
+    private let thread: WorkerThread?
 
     /// Starts reading the `length` bytes of the database and the digest behind them.
     init(_ file: FileDescriptor, length: Int, cancellation: Cancellation) {
-        work = Work(file, length, cancellation)
-        var thread = pthread_t()
-        let status = pthread_create(
-            &thread,
-            nil,
-            { argument in
-                guard let argument else { return nil }
-                Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().run()
-                return nil
-            },
-            Unmanaged.passRetained(work).toOpaque()
-        )
-        if status == 0 {
-            self.thread = thread
-        } else {
-            // Without a thread it is done at once.
-            Unmanaged.passUnretained(work).release()
-            work.run()
-        }
+        let work = Work(file, length, cancellation)
+        self.work = work
+        thread = try? WorkerThread { work.run() }
+        // Without a thread it is done at once.
+        if thread == nil { work.run() }
     }
 
     /// Waits for the end: whether the digest belongs to the database.
     ///
     /// To be called once, and before the descriptor is closed.
     func wait() throws -> Bool {
-        if let thread { pthread_join(thread, nil) }
+        thread?.join()
         return try work.result.get()
     }
 }

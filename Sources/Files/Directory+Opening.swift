@@ -8,6 +8,30 @@ extension OwnedDescriptor {
         guard descriptor >= 0 else { throw .last("open", path.operatorText) }
         self.init(owning: FileDescriptor(rawValue: descriptor))
     }
+
+    /// Opens a file of this machine that exists for writing from its start, following symbolic links; empties it.
+    ///
+    /// For files that only another program may make or replace; ``AtomicFile`` is for all others.
+    public init(overwriting path: FilePath) throws(FilesError) {
+        let flags = O_WRONLY | O_TRUNC | O_NONBLOCK | O_NOCTTY
+        let descriptor = path.withPlatformString { openFile(at: AT_FDCWD, $0, flags) }
+        guard descriptor >= 0 else { throw .last("open", path.operatorText) }
+        self.init(owning: FileDescriptor(rawValue: descriptor))
+    }
+}
+
+extension FileDescriptor {
+    /// Waits until the content of an open file is on the disk.
+    /// - Parameter path: the file's name for the error.
+    public func sync(path: @autoclosure () -> String) throws(FilesError) {
+        guard fsync(rawValue) == 0 else { throw .last("sync", path()) }
+    }
+
+    /// Gives an open file to another owner.
+    /// - Parameter path: the file's name for the error.
+    public func setOwner(uid: UInt32, gid: UInt32, path: @autoclosure () -> String) throws(FilesError) {
+        guard fchown(rawValue, uid, gid) == 0 else { throw .last("set the owner of", path()) }
+    }
 }
 
 extension Directory {

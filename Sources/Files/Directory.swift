@@ -22,15 +22,16 @@ public final class Directory: Sendable {
         owned = OwnedDescriptor(owning: FileDescriptor(rawValue: descriptor))
     }
 
-    private init(owning descriptor: Int32, path: FilePath) {
+    /// - Parameter descriptor: open for reading.
+    init(owning descriptor: consuming OwnedDescriptor, path: FilePath) {
         self.path = path
-        owned = OwnedDescriptor(owning: FileDescriptor(rawValue: descriptor))
+        owned = descriptor
     }
 
     /// Opens a directory in it.
     public func directory(_ name: FilePath.Component) throws(FilesError) -> Directory {
         let file = try open(name, O_RDONLY | O_DIRECTORY, "open")
-        return Directory(owning: file, path: path.appending(name))
+        return Directory(owning: OwnedDescriptor(owning: FileDescriptor(rawValue: file)), path: path.appending(name))
     }
 
     /// Makes a directory in it.

@@ -45,13 +45,14 @@ public struct FilesError: OperatorError, Hashable {
         }
     }
 
-    /// `noInput` for what is not there, `noPermission`, `cantCreate` for no space, no writing or what is there already,
-    /// otherwise `ioError`.
+    /// `noInput` for what does not exist, `noPermission`, `cantCreate` for no space, no writing or what exists already,
+    /// `osError` for too few descriptors or too little memory, otherwise `ioError`.
     public var exitStatus: ExitStatus {
         switch errno {
         case .noSpace, .diskQuotaExceeded, .readOnlyFileSystem, .fileExists: .cantCreate
         case .permissionDenied, .notPermitted: .noPermission
         case .noSuchFileOrDirectory: .noInput
+        case _ where errno.isForWantOfResources: .osError
         default: .ioError
         }
     }
@@ -60,4 +61,12 @@ public struct FilesError: OperatorError, Hashable {
 extension Errno {
     /// Whether there was no room: on the file system, within the quota, or for another file.
     public var isForWantOfSpace: Bool { self == .noSpace || self == .diskQuotaExceeded }
+
+    /// Whether the system had no descriptor, task or memory left to give.
+    public var isForWantOfResources: Bool {
+        switch self {
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noMemory, .resourceTemporarilyUnavailable: true
+        default: false
+        }
+    }
 }

@@ -29,18 +29,28 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
     }
 }
 
-/// The one way in which this module opens files: `openat2(2)`, close-on-exec, repeated when a signal comes in between.
+/// The one way in which this module opens files: `openat2(2)`, close-on-exec, repeated when a signal comes in between,
+/// and when a rename or a mount elsewhere kept the kernel from proving that the path stays within its bounds (`EAGAIN`).
 ///
 /// Returns -1 with `errno` set at failure, as the kernel does.
 func openFile(at directory: Int32, _ name: UnsafePointer<CChar>, _ flags: Int32, mode: UInt32 = 0, resolve: UInt64 = 0)
     -> Int32
 {
+    var attempts = 0
     while true {
         let descriptor = CLinux_openat2(directory, name, UInt64(UInt32(bitPattern: flags)), UInt64(mode), resolve)
         if descriptor < 0, errno == EINTR { continue }
+        if descriptor < 0, errno == EAGAIN, resolve != 0, attempts < mostAttempts {
+            attempts += 1
+            sched_yield()
+            continue
+        }
         return descriptor
     }
 }
+
+/// A bound against a node on which something renames all the time: each attempt is a path's look-up.
+private let mostAttempts = 10_000
 
 /// The name under which `/proc` reaches an open file, even one that is open for its path only.
 func procPath(of descriptor: Int32) -> String { "/proc/self/fd/\(descriptor)" }

@@ -69,13 +69,6 @@ public final class RootDirectory: Sendable {
         return try DirectoryNames(of: directory.descriptor.rawValue, path: fullPath(of: path).operatorText).components
     }
 
-    /// Where a symbolic link points.
-    public func readLink(_ path: FilePath) throws(FilesError) -> FilePath {
-        let link = try open(path, CLinux_O_PATH | O_NOFOLLOW, "read the link")
-        let target = try linkTarget(at: link.descriptor.rawValue, "", path: fullPath(of: path).operatorText)
-        return FilePath(bytes: target)
-    }
-
     /// Where a path below the root really is, every link on the way and at its end followed inside the root.
     ///
     /// On RHCOS `/usr/local` leads to `/var/usrlocal`.
@@ -98,7 +91,7 @@ public final class RootDirectory: Sendable {
         try open(FilePath(path), CLinux_O_PATH | O_DIRECTORY, "open")
     }
 
-    private func open(_ path: FilePath, _ flags: Int32, _ operation: String) throws(FilesError) -> OwnedDescriptor {
+    func open(_ path: FilePath, _ flags: Int32, _ operation: String) throws(FilesError) -> OwnedDescriptor {
         let descriptor = (path.isEmpty ? "." : path).withPlatformString { name in
             openFile(at: directory.descriptor.rawValue, name, flags, resolve: CLinux_RESOLVE_IN_ROOT)
         }

@@ -115,15 +115,6 @@ public struct TreeWalk: ~Copyable {
         return file
     }
 
-    /// Looks again at the name of the file that was returned last; see ``FileStat/isUnchanged(in:)``.
-    /// - Throws: `ENOENT` when it is gone by now.
-    public func currentStat() throws(FilesError) -> FileStat {
-        let (level, index, _) = position()
-        var raw = CLinux_stat()
-        guard level.look(index, &raw) == 0 else { throw .last("look at", root.text(of: level.path(index))) }
-        return FileStat(raw)
-    }
-
     /// What the walk itself saw of the file that was returned last.
     public var stat: FileStat { position().stat }
 

@@ -20,17 +20,17 @@ public final class Cancellation: Sendable {
 
     /// Becomes readable (`POLLIN`) when the run is to stop, and stays so.
     ///
-    /// Owned by this value.
+    /// Owned by this value. -1, which `poll(2)` passes over, when the system had no descriptor left: then only
+    /// ``check()`` and ``reason`` tell.
     public let descriptor: Int32
 
     /// A run that nobody has stopped yet.
     public init() {
         descriptor = CLinux_eventfd()
-        precondition(descriptor >= 0, "eventfd: no descriptors left")
     }
 
     deinit {
-        _ = close(descriptor)
+        if descriptor >= 0 { _ = close(descriptor) }
     }
 
     /// Asks the run to stop.

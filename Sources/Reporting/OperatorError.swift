@@ -25,6 +25,10 @@ extension OperatorError {
 
     /// It failed for another reason.
     public var isForWantOfSpace: Bool { false }
+
+    /// Whether the system had no descriptor, thread or memory left to give: nothing that was read is damaged, and
+    /// trying again may help. The exit status ``ExitStatus/osError`` says so.
+    public var isForWantOfResources: Bool { exitStatus == .osError }
 }
 
 /// An error that should have been an operator error: a fault of this program.
@@ -64,6 +68,8 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
     case unavailable = 69
     /// A fault of this program.
     case software = 70
+    /// The system has no descriptor, thread or memory left to give.
+    case osError = 71
     /// No space, or the place is not writable.
     case cantCreate = 73
     /// The system failed to read or write.

@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 
 /// Calls a closure at regular intervals on a thread of its own until it is stopped: progress lines, status files.
 public final class Ticker: Sendable {
@@ -27,20 +26,15 @@ public final class Ticker: Sendable {
     }
 
     private let shared: Shared
-    private let thread: Mutex<pthread_t?>
+    /// `nil` when the system gave none: no ticks then, as what ticks only tells and never decides.
+    private let thread: WorkerThread?
 
     /// Starts ticking; the first call comes after one interval.
     public init(every interval: Duration, _ action: @escaping @Sendable () -> Void) {
         shared = Shared(interval: interval, action: action)
-        var thread = pthread_t()
-        let context = Unmanaged.passRetained(shared)
-        let failure = pthread_create(&thread, nil, { Ticker.body($0) }, context.toOpaque())
-        guard failure == 0 else {
-            context.release()
-            self.thread = Mutex(nil)  // no thread, no ticks: what ticks only tells, it never decides
-            return
-        }
-        self.thread = Mutex(thread)
+        let shared = shared
+        // ignored: no thread, no ticks
+        thread = try? WorkerThread { shared.run() }
     }
 
     deinit {
@@ -52,17 +46,6 @@ public final class Ticker: Sendable {
     /// Calling it again does nothing.
     public func stop() {
         shared.wake.cancel(.signal(0))
-        let running = thread.withLock { thread in
-            let running = thread
-            thread = nil
-            return running
-        }
-        if let running { pthread_join(running, nil) }
-    }
-
-    private static func body(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-        guard let context else { return nil }
-        Unmanaged<Shared>.fromOpaque(context).takeRetainedValue().run()
-        return nil
+        thread?.join()
     }
 }

@@ -75,7 +75,7 @@ extension EtcdSnapshot {
 
         func run() async throws {
             let cancellation = Cancellation()
-            SignalWatch.start(cancellation, limit: timeout?.duration)
+            try SignalWatch.start(cancellation, limit: timeout?.duration)
             let endpoint = try member()
             let status = try EtcdService(cancellation: cancellation).save(from: endpoint, to: FilePath(file))
             Streams.printResult(SnapshotStatusView(status).text(asJSON: json))
@@ -122,7 +122,7 @@ extension EtcdSnapshot {
 
         func run() async throws {
             let cancellation = Cancellation()
-            SignalWatch.start(cancellation, limit: nil)
+            try SignalWatch.start(cancellation, limit: nil)
             let report = try SnapshotInput.inspect(file, skipHashCheck: skipHashCheck, cancellation: cancellation)
             guard report.faults.isEmpty, let status = report.status else {
                 throw SnapshotDamaged(name: file, faults: report.faults)
@@ -151,7 +151,7 @@ extension EtcdSnapshot {
 
         func run() async throws {
             let cancellation = Cancellation()
-            SignalWatch.start(cancellation, limit: nil)
+            try SignalWatch.start(cancellation, limit: nil)
             let report = try SnapshotInput.inspect(file, skipHashCheck: skipHashCheck, cancellation: cancellation)
             guard report.faults.isEmpty, let status = report.status else {
                 for fault in report.faults { Streams.printResult("\(file): \(fault)") }

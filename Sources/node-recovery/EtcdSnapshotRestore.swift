@@ -78,7 +78,7 @@ extension EtcdSnapshot {
 
         func run() async throws {
             let cancellation = Cancellation()
-            SignalWatch.start(cancellation, limit: nil)
+            try SignalWatch.start(cancellation, limit: nil)
             var options = SnapshotRestoreOptions()
             options.name = name
             options.initialCluster = initialCluster

@@ -32,7 +32,7 @@ struct Session {
     /// - Parameter limit: the longest that the command may take; `nil` for no limit.
     init(_ common: CommonOptions, settings: Settings, limit: Duration?, name: String = "node-backup") throws {
         let cancellation = Cancellation()
-        SignalWatch.start(cancellation, limit: limit)
+        try SignalWatch.start(cancellation, limit: limit)
         let environment = Self.environment
         let verbosity: Verbosity = common.quiet ? .quiet : common.verbose ? .verbose : .normal
         let terminal = Terminal(environment: environment)

@@ -16,13 +16,10 @@ enum SignalWatch {
     }
 
     /// Starts the thread that waits for signals and for the limit.
-    static func start(_ cancellation: Cancellation, limit: Duration?) {
-        let thread = Thread(cancellation: cancellation, limit: limit)
-        var handle = pthread_t()
-        let context = Unmanaged.passRetained(thread)
-        let failure = pthread_create(&handle, nil, { SignalWatch.body($0) }, context.toOpaque())
-        precondition(failure == 0, "no thread to wait for signals")
-        pthread_detach(handle)
+    static func start(_ cancellation: Cancellation, limit: Duration?) throws(ThreadFailure) {
+        let waiting = Waiting(cancellation: cancellation, limit: limit)
+        // let go of: it waits for as long as the program runs
+        _ = try WorkerThread { waiting.run() }
     }
 
     private static var signals: sigset_t {
@@ -32,7 +29,7 @@ enum SignalWatch {
         return set
     }
 
-    private final class Thread: Sendable {
+    private final class Waiting: Sendable {
         let cancellation: Cancellation
         let limit: Duration?
 
@@ -65,11 +62,5 @@ enum SignalWatch {
             while sigwait(&set, &number) != 0 {}
             _exit(128 + number)
         }
-    }
-
-    private static func body(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-        guard let context else { return nil }
-        Unmanaged<Thread>.fromOpaque(context).takeRetainedValue().run()
-        return nil
     }
 }

@@ -76,16 +76,6 @@ import Testing
         #expect(try Shell.output("ls \(temporary.path)/keep") == "f\n")
     }
 
-    @Test("knows whether it is a mount point", .enabled(if: isRoot))
-    func isMountPoint() throws {
-        try make("mkdir bound plain; mount --bind bound bound")
-        defer { _ = try? Shell.run("umount -l \(temporary.path)/bound") }
-        #expect(try MountPoint.exists(at: temporary / "bound"))
-        #expect(try !MountPoint.exists(at: temporary / "plain"))
-        #expect(try MountPoint.exists(at: "/"))
-        #expect(throws: FilesError.self) { try MountPoint.exists(at: temporary / "none") }
-    }
-
     @Test("lies on a file system that tells its room", .enabled(if: isRoot))
     func space() throws {
         try make("mkdir m; mount -t tmpfs -o size=1M,nr_inodes=50 none m")

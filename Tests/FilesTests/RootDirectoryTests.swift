@@ -33,9 +33,40 @@ import Testing
         #expect(try !root.exists("etc/up"))
         #expect(try !root.exists("etc/out"))
         #expect(throws: FilesError.self) { try root.exists("etc/loop") }
-        #expect(try root.readLink("etc/up") == "../../../outside/f")
+        #expect(try root.target(ofLink: "etc/up") == "../../../outside/f")
+        #expect(try root.target(ofLink: "etc/hosts") == nil)
+        #expect(try root.target(ofLink: "etc/none") == nil)
         #expect(try root.stat("etc/abs").kind == .directory)
         #expect(try root.stat("etc/abs", followsLink: false).kind == .symbolicLink)
+    }
+
+    @Test("makes directories below it, through links that stay inside")
+    func makeDirectory() throws {
+        try Shell.output("cd \(directory.path)/root; ln -s /etc link; ln -s /none dangling; umask 077")
+        let made = try root.makeDirectory("/link/systemd/system", mode: 0o755)
+        #expect(made.path == directory / "root/link/systemd/system")
+        #expect(try root.stat("etc/systemd/system").mode == 0o755)
+        _ = try root.makeDirectory("/link/systemd/system", mode: 0o700)
+        #expect(try root.stat("etc/systemd/system").mode == 0o755)
+        #expect(throws: FilesError.self) { try root.makeDirectory("etc/hosts/below") }
+        #expect(throws: FilesError.self) { try root.makeDirectory("dangling/below") }
+        #expect(try root.directoryIfPresent("none/below") == nil)
+        #expect(try root.directoryIfPresent("etc")?.names().count == 2)
+    }
+
+    @Test("writes files below it: whole, with their mode, and never through a link to the outside")
+    func writeFile() throws {
+        try Shell.output("cd \(directory.path)/root; ln -s ../../outside etc/up; ln -s ../../outside/f etc/out")
+        try root.writeFile("/etc/new", "text".utf8)
+        #expect(try root.readFileIfPresent("etc/new", limitBytes: 9) == Array("text".utf8))
+        #expect(try root.stat("etc/new").mode == 0o644)
+        #expect(try root.readFileIfPresent("etc/none/new", limitBytes: 9) == nil)
+        try root.writeFile("/etc/out", "mine".utf8, mode: 0o600)
+        #expect(try Shell.output("cat \(directory.path)/outside/f") == "out\n")
+        #expect(throws: FilesError.self) { try root.writeFile("/etc/up/f", "x".utf8) }
+        try root.overwrite("etc/hosts", with: "on".utf8)
+        #expect(try root.readFile("etc/hosts", limitBytes: 9) == Array("on\n".utf8))
+        #expect(throws: FilesError.self) { try root.overwrite("etc/none", with: "on".utf8) }
     }
 
     @Test("lists names by their bytes")
@@ -83,6 +114,8 @@ import Testing
         arguments: [
             (Errno.noSpace, 73), (.diskQuotaExceeded, 73), (.readOnlyFileSystem, 73), (.permissionDenied, 77),
             (.notPermitted, 77), (.noSuchFileOrDirectory, 66), (.ioError, 74), (.fileExists, 73),
+            (.tooManyOpenFiles, 71),
+            (.noMemory, 71), (.resourceTemporarilyUnavailable, 71),
         ] as [(Errno, Int32)]
     )
     func statuses(errno: Errno, status: Int32) {
