@@ -170,7 +170,8 @@ let package = Package(
                 "node-recovery", "Recovery", "Backup", "Configuration", "NodeInterface", "Reporting", "Files",
                 "TestSupport",
                 argumentParser, system,
-            ]
+            ],
+            fixtures: true
         ),
         tests(
             "PackageTests",

@@ -25,7 +25,9 @@ public enum BackupError: OperatorError {
     /// The component has no files of the node that could be compared or chosen from.
     case noFiles(component: String)
     /// A component that was asked for by name, or that the profile needs, cannot be taken.
-    case sourceMissing(component: String, reason: String)
+    case sourceMissing(component: ComponentName, reason: String)
+    /// An archive of a recovery point has no index, without which nothing is taken out of it.
+    case noIndex(component: String)
     /// Text that is no path below the node's root.
     case notAPath(String)
     /// etcd was not found on a node that must have one.
@@ -70,10 +72,11 @@ public enum BackupError: OperatorError {
             "not enough space to unpack '\(snapshot)': \(ByteCount(needed)) needed, "
                 + places.map { "\(ByteCount($0.freeBytes)) free in '\($0.directory)'" }.joined(separator: ", ")
         case .unknownComponent(let name):
-            "there is no component '\(name)'; the components are \(BackupPlan.components.map(\.name).joined(separator: ", "))"
+            "there is no component '\(name)'; the components are \(BackupPlan.components.map(\.name.rawValue).joined(separator: ", "))"
         case .componentMissing(let name, let generation): "recovery point \(generation) has no component '\(name)'"
         case .noFiles(let component): "component '\(component)' has no files of the node to compare or to choose from"
         case .sourceMissing(let component, let reason): "component '\(component)' cannot be taken: \(reason)"
+        case .noIndex(let component): "component '\(component)' of the recovery point has no index"
         case .notAPath(let text): "'\(text)' is not a path below the node's root"
         case .etcdNotFound(let profile): "no etcd was found on this \(profile) node"
         case .etcdURL(let url, let source?): "'\(source)' does not give a usable client URL for etcd: '\(url)'"
@@ -113,6 +116,7 @@ public enum BackupError: OperatorError {
         case .noScratchSpace:
             "make room in one of them: 'node-backup prune --keep 1' removes old recovery points"
         case .unknownComponent, .notAPath: nil
+        case .noIndex: "use another recovery point: 'node-backup list' shows them"
         case .noFiles(let component): "'node-backup extract POINT \(component) --to DIR' takes all of it out"
         case .componentMissing(_, let generation): "see what it has with 'node-backup show \(generation)'"
         case .sourceMissing(let component, _): "leave it out with --skip \(component)"
@@ -156,7 +160,7 @@ public enum BackupError: OperatorError {
         case .componentMissing, .noFiles, .sourceMissing, .etcdNotFound: .noInput
         case .etcdURL, .etcdFileUnknown: .config
         case .staticPod, .machineConfig: .dataError
-        case .snapshotDamaged, .verificationFailed, .damagedPoints: .dataError
+        case .snapshotDamaged, .verificationFailed, .damagedPoints, .noIndex: .dataError
         case .files(let error): error.exitStatus
         case .archive(let error): error.exitStatus
         case .store(let error): error.exitStatus

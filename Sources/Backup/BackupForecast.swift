@@ -78,7 +78,7 @@ public struct BackupForecast: Codable, Sendable, Equatable {
                 note = reason
             }
             return Entry(
-                name: entry.component.name,
+                name: entry.component.name.rawValue,
                 action: action,
                 note: note,
                 sources: sources,

@@ -24,10 +24,6 @@ struct BackupPlanner {
             case .fixed(let profile): ProfileDetector.Finding(profile: profile, evidence: nil)
             }
         let identity = try NodeIdentity.read(from: root, isRunningSystem: node.isRunningSystem)
-        for name in (request.onlyComponents ?? []) + request.skippedComponents
-        where !BackupPlan.components.contains(where: { $0.name == name }) {
-            throw BackupError.unknownComponent(name)
-        }
         var plan = ResolvedPlan(
             profile: finding,
             identity: identity,
@@ -43,7 +39,7 @@ struct BackupPlanner {
     }
 
     /// What a component of files would take on this node now; `nil` for a component that has no files or no source.
-    func selection(for name: String) throws -> TreeSelection? {
+    func selection(for name: ComponentName) throws -> TreeSelection? {
         guard let component = BackupPlan.components.first(where: { $0.name == name }) else { return nil }
         let subtrees: [FilePath]
         var exclusions: [String] = []
@@ -107,7 +103,10 @@ struct BackupPlanner {
         }
         let status = try node.etcd.status(of: endpoint, limit: .seconds(10))
         for alarm in status.alarms {
-            node.log.warning("etcd has raised the alarm \(alarm), continuing", metadata: ["component": "etcd"])
+            node.log.warning(
+                "etcd has raised the alarm \(alarm), continuing",
+                metadata: ["component": "\(component.name)"]
+            )
         }
         if let previous, previous.manifest.node == identity, let entry = previous.manifest.etcd,
             let shared = previous.manifest.component(component.name), let file = shared.file(.snapshot),

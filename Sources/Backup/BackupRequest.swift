@@ -37,9 +37,9 @@ public struct BackupRequest: Sendable {
     /// Take only these components; `nil` takes all that the node has.
     ///
     /// A component named here must be there.
-    public var onlyComponents: [String]?
+    public var onlyComponents: [ComponentName]?
     /// Leave these components out.
-    public var skippedComponents: [String] = []
+    public var skippedComponents: [ComponentName] = []
     /// Leave these paths out, whatever component they belong to.
     public var exclusions: [PathPattern] = []
     /// How many of the newest recovery points stay afterwards.

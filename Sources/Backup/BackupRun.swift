@@ -35,13 +35,13 @@ public struct BackupRun {
     /// Takes a recovery point for a recovery, which holds the store's lock and tells the status itself.
     ///
     /// - Precondition: the request has ``BackupRequest/failedState``.
-    public func create(holding lock: FileLock) async throws(BackupError) -> RecoveryPoint {
+    public func createFailedState(holding lock: FileLock) async throws(BackupError) -> RecoveryPoint {
         precondition(request.failedState != nil, "only a recovery takes recovery points while it holds the lock")
         let reporter = StatusReporter(node: node, meter: meter, terminationLog: nil)
         do {
             let root = try preflight()
             let store = try RecoveryStore(path: request.directory)
-            return try await create(reporter, in: store, lock, root: root, begun: .now).point
+            return try await writeNext(reporter, in: store, lock, root: root, begun: .now).point
         } catch {
             throw .wrapping(error)
         }
@@ -57,7 +57,7 @@ public struct BackupRun {
         let ticker = Ticker(every: .seconds(1)) { reporter.refresh() }
         defer { ticker.stop() }
         do {
-            let result = try await create(reporter)
+            let result = try await lockAndWrite(reporter)
             ticker.stop()
             reporter.finish(nil)
             return result
@@ -69,7 +69,7 @@ public struct BackupRun {
         }
     }
 
-    private func create(
+    private func lockAndWrite(
         _ reporter: StatusReporter
     ) async throws -> (point: RecoveryPoint, pruned: [Retention.Decision]) {
         let begun = ContinuousClock.now
@@ -77,12 +77,11 @@ public struct BackupRun {
         let store = try RecoveryStore(path: request.directory)
         let lock = try store.lock(command: "node-backup create")
         if try store.hasRecoveryUnderWay() { throw BackupError.recoveryUnderWay(request.directory.string) }
-        let result = try await create(reporter, in: store, lock, root: root, begun: begun)
-        return result
+        return try await writeNext(reporter, in: store, lock, root: root, begun: begun)
     }
 
     /// The part of ``create()`` that holds the lock.
-    private func create(
+    private func writeNext(
         _ reporter: StatusReporter,
         in store: RecoveryStore,
         _ lock: FileLock,
@@ -220,10 +219,10 @@ public struct BackupRun {
                     "\(entry.component.name): skipped, \(reason)",
                     metadata: ["component": "\(entry.component.name)", "recovery_point": "\(partial.generation)"]
                 )
-                manifest.skipped.append(SkippedComponent(name: entry.component.name, reason: reason))
+                manifest.skipped.append(SkippedComponent(name: entry.component.name.rawValue, reason: reason))
                 continue
             }
-            meter.begin(entry.component.name, activity: "backing up", totalBytes: entry.sourceBytes)
+            meter.begin(entry.component.name.rawValue, activity: "backing up", totalBytes: entry.sourceBytes)
             let written = try await writer.write(entry, manifest: &manifest)
             manifest.components.append(written)
             node.log.notice(

@@ -1,7 +1,9 @@
+public import RecoveryPoints
+
 /// One named part of a recovery point, as a row of ``BackupPlan/components``.
 public struct Component: Sendable, Equatable {
     /// Its name: on disk, in options and in messages.
-    public let name: String
+    public let name: ComponentName
     /// Where it comes from.
     public let source: Source
     /// What it is, in a line for the operator.
@@ -23,7 +25,7 @@ public struct Component: Sendable, Equatable {
         case images
     }
 
-    init(_ name: String, _ source: Source, _ summary: String) {
+    init(_ name: ComponentName, _ source: Source, _ summary: String) {
         self.name = name
         self.source = source
         self.summary = summary
@@ -35,16 +37,16 @@ public enum BackupPlan {
     /// The components in the order in which they are taken.
     ///
     /// etcd comes first: it is the part that can fail for reasons outside the node's disk, and the one that a
-    /// recovery cannot do without. The names are on disk in the field: never renamed, never reused.
+    /// recovery cannot do without.
     public static let components: [Component] = [
-        Component("etcd", .etcdSnapshot, "Every object of the cluster"),
-        Component("static-pods", .staticPods, "Static pod manifests and the directories that they name"),
-        Component("etc", .tree("etc", except: ["etc/.updated"]), "The machine's configuration"),
-        Component("usr-local", .tree("usr/local", except: []), "Locally installed programs"),
-        Component("kubelet", .tree("var/lib/kubelet", except: []), "The kubelet's state; mounted volumes are left out"),
-        Component("machine-config", .machineConfig, "Files of the machine config outside the other trees"),
-        Component("deployment", .deployment, "The booted ostree deployment, recorded and pinned"),
-        Component("images", .images, "The list of container images in use"),
+        Component(.etcd, .etcdSnapshot, "Every object of the cluster"),
+        Component(.staticPods, .staticPods, "Static pod manifests and the directories that they name"),
+        Component(.etc, .tree("etc", except: ["etc/.updated"]), "The machine's configuration"),
+        Component(.usrLocal, .tree("usr/local", except: []), "Locally installed programs"),
+        Component(.kubelet, .tree("var/lib/kubelet", except: []), "The kubelet's state; mounted volumes are left out"),
+        Component(.machineConfig, .machineConfig, "Files of the machine config outside the other trees"),
+        Component(.deployment, .deployment, "The booted ostree deployment, recorded and pinned"),
+        Component(.images, .images, "The list of container images in use"),
     ]
 
     /// The trees that components take whole, relative to the node's root.

@@ -51,7 +51,7 @@ struct ComponentWriter {
     /// The same bytes go into a file without a name, which is gone afterwards, as the pages have to be looked at in an
     /// order of their own.
     private func writeSnapshot(
-        _ name: String,
+        _ name: ComponentName,
         _ endpoint: EtcdEndpoint,
         _ status: EtcdMemberStatus,
         manifest: inout Manifest
@@ -110,7 +110,7 @@ struct ComponentWriter {
             )
         )
         return ComponentEntry(
-            name: name,
+            name: name.rawValue,
             files: [stored],
             sourceFiles: 1,
             sourceBytes: length
@@ -119,13 +119,13 @@ struct ComponentWriter {
 
     // MARK: trees
 
-    private func writeTree(_ name: String, _ selection: TreeSelection) throws -> ComponentEntry {
+    private func writeTree(_ name: ComponentName, _ selection: TreeSelection) throws -> ComponentEntry {
         var options = TreeArchiver.Options(level: level, jobs: request.jobs)
         options.skipsUnreadable = request.skipsUnreadable
         var done: Int64 = 0
         let summary = try TreeArchiver.write(
             selection,
-            name: name,
+            name: name.rawValue,
             into: directory.path,
             options: options,
             cancellation: node.cancellation
@@ -144,7 +144,7 @@ struct ComponentWriter {
         }
         let vanished = summary.vanished.map { LeftOut(path: $0, reason: .vanished) }
         return ComponentEntry(
-            name: name,
+            name: name.rawValue,
             files: [
                 StoredFile("\(name).tar.zst", role: .archive, summary.archive),
                 StoredFile("\(name).files.zst", role: .index, summary.index),
@@ -188,7 +188,8 @@ struct ComponentWriter {
         var images: [ContainerImage]
     }
 
-    private func writeDocument(_ name: String, _ document: some Encodable, sourceFiles: Int64) throws -> ComponentEntry
+    private func writeDocument(_ name: ComponentName, _ document: some Encodable, sourceFiles: Int64) throws
+        -> ComponentEntry
     {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -199,7 +200,7 @@ struct ComponentWriter {
         }
         try AtomicFile.write(bytes, to: file, in: directory)
         return ComponentEntry(
-            name: name,
+            name: name.rawValue,
             files: [
                 StoredFile(
                     name: file.string,

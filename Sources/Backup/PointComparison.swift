@@ -28,7 +28,7 @@ public struct PointComparison {
     ) throws(BackupError) {
         do {
             for name in components ?? [] {
-                guard let component = point.manifest.component(name) else {
+                guard let component = point.manifest.component(named: name) else {
                     throw BackupError.componentMissing(name, generation: point.generation)
                 }
                 guard component.file(.index) != nil else {
@@ -40,7 +40,7 @@ public struct PointComparison {
             let planner = BackupPlanner(request: request, node: node, root: root, previous: nil)
             for component in point.manifest.components {
                 guard let index = component.file(.index), components?.contains(component.name) ?? true,
-                    let selection = try planner.selection(for: component.name)
+                    let name = component.component, let selection = try planner.selection(for: name)
                 else { continue }
                 let comparison = TreeComparison(
                     selection,

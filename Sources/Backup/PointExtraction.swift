@@ -28,7 +28,7 @@ public struct PointExtraction {
         paths: [String],
         into directory: FilePath
     ) throws(BackupError) -> Int64 {
-        guard let component = point.manifest.component(name) else {
+        guard let component = point.manifest.component(named: name) else {
             throw .componentMissing(name, generation: point.generation)
         }
         do {
@@ -40,9 +40,7 @@ public struct PointExtraction {
                     }
                     return path
                 }
-                guard let index = component.file(.index) else {
-                    throw BackupError.sourceMissing(component: name, reason: "its index is missing")
-                }
+                guard let index = component.file(.index) else { throw BackupError.noIndex(component: name) }
                 let writer = try TreeWriter(directory: directory)
                 let contents = try ArchiveExtractor.extract(
                     wanted,

@@ -21,14 +21,14 @@ struct ArchivedFiles: FileSource {
 
     /// What is looked at of each component, and which files of it are read: what says who somebody is, until when, and
     /// which images are wanted.
-    private static let wanted: [(component: String, top: TreePath, isRead: @Sendable (TreePath) -> Bool)] = [
-        ("static-pods", .root, { isManifest($0) || hasEnding($0, ".crt", ".env") }),
-        ("kubelet", TreePath(unchecked: Array("var/lib/kubelet/pki".utf8)), { _ in true }),
+    private static let wanted: [(component: ComponentName, top: TreePath, isRead: @Sendable (TreePath) -> Bool)] = [
+        (.staticPods, .root, { isManifest($0) || hasEnding($0, ".crt", ".env") }),
+        (.kubelet, TreePath(unchecked: Array("var/lib/kubelet/pki".utf8)), { _ in true }),
     ]
 
     /// Reads the archives of a recovery point as far as they are needed.
     init(_ point: RecoveryPoint, node: NodeInterface.Node, jobs: Int) throws {
-        hasStaticPods = point.manifest.component("static-pods") != nil
+        hasStaticPods = point.manifest.component(.staticPods) != nil
         for (component, top, isRead) in Self.wanted {
             guard let entry = point.manifest.component(component), let archive = entry.file(.archive),
                 let index = entry.file(.index)

@@ -9,14 +9,14 @@ import SystemPackage
 /// The steps that restore etcd and the control plane and start them.
 enum ClusterSteps {
     @Sendable static func restoreKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.restore("kubelet")
+        try context.restore(.kubelet)
     }
 
     @Sendable static func restoreEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let entry = context.point.manifest.component("etcd") else {
+        guard let entry = context.point.manifest.component(.etcd) else {
             guard let earlier = context.point.manifest.failedState?.recovery, context.point.profile != .plain,
                 try context.etcdPlacementForTheWayBack().takeBack(keptBy: earlier)
-            else { return .skipped(context.point.manifest.reasonForLack(of: "etcd")) }
+            else { return .skipped(context.point.manifest.reasonForLack(of: .etcd)) }
             return .done("the member that was kept before the recovery is in place again")
         }
         let placement = try context.etcdPlacement()
@@ -32,7 +32,7 @@ enum ClusterSteps {
     }
 
     @Sendable static func restoreStaticPods(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.restore("static-pods")
+        try context.restore(.staticPods)
     }
 
     @Sendable static func startRuntime(_ context: RecoveryContext) async throws -> StepOutcome {
@@ -66,7 +66,7 @@ enum ClusterSteps {
     @Sendable static func waitForEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
         guard context.node.units != nil else { return .skipped(FileSteps.noUnits) }
         guard context.point.manifest.etcd != nil else {
-            return .skipped(context.point.manifest.reasonForLack(of: "etcd"))
+            return .skipped(context.point.manifest.reasonForLack(of: .etcd))
         }
         let wanted = context.journal.value("etcd.cluster")
         let seen = try await context.wait(

@@ -19,7 +19,7 @@ public struct ComponentRestore {
     }
 
     /// The components that have files to restore.
-    public static var components: [String] { TreeComponents.names }
+    public static var components: [String] { TreeComponents.names.map(\.rawValue) }
 
     /// Tells every file that would change; nothing is touched.
     public func plan(
@@ -64,8 +64,8 @@ public struct ComponentRestore {
     private func engines(_ components: [String]) throws -> [(String, TreeRestorer)] {
         let proof = try Proof(request, node: node)
         return try components.map { component in
-            guard let engine = try proof.restorer(for: component) else {
-                guard proof.point.manifest.component(component) == nil else {
+            guard let name = ComponentName(rawValue: component), let engine = try proof.restorer(for: name) else {
+                guard proof.point.manifest.component(named: component) == nil else {
                     throw BackupError.noFiles(component: component)
                 }
                 throw BackupError.componentMissing(component, generation: proof.point.generation)

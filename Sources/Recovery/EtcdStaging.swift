@@ -51,7 +51,7 @@ extension RecoveryContext {
         _ placement: EtcdPlacement
     ) throws -> StepOutcome {
         let snapshot = point.path(of: stored)
-        meter.begin("etcd", activity: "restoring", totalBytes: component.sourceBytes)
+        meter.begin(ComponentName.etcd.rawValue, activity: "restoring", totalBytes: component.sourceBytes)
         try placement.clear()
         let unpacked = try UnnamedFile(in: placement.directory)
         let reader = try FrameReader(path: snapshot, jobs: request.jobs, cancellation: node.cancellation)

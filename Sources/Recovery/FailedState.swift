@@ -30,7 +30,7 @@ enum FailedState {
         }
         request.failedState = FailedStateEntry(recovery: context.identity, target: context.point.generation)
         let run = BackupRun(request, on: context.node, meter: context.meter)
-        return (try await run.create(holding: context.lock).generation, false)
+        return (try await run.createFailedState(holding: context.lock).generation, false)
     }
 
     /// Everything that can be taken of the node as it is: on a failed node etcd may be down, a manifest unreadable.
@@ -38,7 +38,7 @@ enum FailedState {
     private static func request(
         _ proof: Proof,
         meter: ProgressMeter,
-        says: (_ component: String, BackupError) -> Void
+        says: (_ component: ComponentName, BackupError) -> Void
     ) async throws -> BackupRequest {
         var request = BackupRequest(
             directory: proof.request.directory,

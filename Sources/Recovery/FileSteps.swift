@@ -107,15 +107,15 @@ enum FileSteps {
     }
 
     @Sendable static func restoreUsrLocal(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.restore("usr-local")
+        try context.restore(.usrLocal)
     }
 
     @Sendable static func restoreEtc(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.restore("etc")
+        try context.restore(.etc)
     }
 
     @Sendable static func restoreMachineConfig(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.restore("machine-config")
+        try context.restore(.machineConfig)
     }
 
     @Sendable static func reloadUnits(_ context: RecoveryContext) async throws -> StepOutcome {
@@ -157,10 +157,13 @@ extension RecoveryContext {
 }
 
 extension StepJournal {
+    /// The components that the phase `files` restores.
+    private static let restoredByFiles: [ComponentName] = [.usrLocal, .etc, .machineConfig]
+
     /// The same, also by what was forgotten.
     var hasChangedFiles: Bool {
         header.carried?["files.changed"] != nil
-            || ["usr-local", "etc", "machine-config"].contains { component in
+            || StepJournal.restoredByFiles.contains { component in
                 attempts(at: "restore-\(component)") > 1
                     || (value("changes.\(component)").map { $0 != "0" } ?? false)
             }
@@ -175,7 +178,7 @@ extension StepJournal {
         let made = records.compactMap { $0.values?["marks.made"] } + [values["marks.made"] ?? ""]
         values["marks.made"] = made.filter { !$0.isEmpty }.joined(separator: ",")
         values["selinux"] = value("selinux")
-        let restores = ["usr-local", "etc", "machine-config"].map { "restore-\($0)" }
+        let restores = Self.restoredByFiles.map { "restore-\($0)" }
         let mayHaveChanged = hasChangedFiles || restores.contains { last(of: $0)?.event == .started }
         values["files.changed"] = mayHaveChanged && !isOver("reboot") ? "true" : nil
         values["pods.left"] = mayHavePodsLeft && !isOver("reboot") ? "true" : nil

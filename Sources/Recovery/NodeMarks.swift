@@ -168,7 +168,7 @@ struct NodeMarks {
 extension RecoveryContext {
     /// Those of the directories that were made for marks which the recovery point has itself.
     func wantedMarkDirectories(_ made: [String]) throws -> Set<String> {
-        guard !made.isEmpty, let index = point.manifest.component("etc")?.file(.index) else { return [] }
+        guard !made.isEmpty, let index = point.manifest.component(.etc)?.file(.index) else { return [] }
         let paths = made.compactMap { TreePath(validating: Array("etc/\($0)".utf8)) }
         let present = try PointFiles.present(paths, index: point.path(of: index), node: node)
         return Set(present.map { String("\($0)".dropFirst("etc/".count)) })

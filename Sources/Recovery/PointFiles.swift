@@ -14,9 +14,9 @@ struct PointFiles: PointContents {
     var staticPods: (any FileSource)? { staticPodsPart }
 
     /// What is unpacked of each component; no paths take all of it.
-    private static let wanted: [(component: String, paths: [TreePath])] = [
-        ("static-pods", []),
-        ("kubelet", ["var/lib/kubelet/pki"]),
+    private static let wanted: [(component: ComponentName, paths: [TreePath])] = [
+        (.staticPods, []),
+        (.kubelet, ["var/lib/kubelet/pki"]),
     ]
 
     /// Unpacks, over what a run that was cut has left.
@@ -26,10 +26,10 @@ struct PointFiles: PointContents {
         try top.removeTree(name)
         try top.makeDirectory(name, mode: 0o700)
         let directory = try top.directory(name)
-        var parts: [String: RootDirectory] = [:]
+        var parts: [ComponentName: RootDirectory] = [:]
         for (component, paths) in Self.wanted {
             guard let entry = point.manifest.component(component), let archive = entry.file(.archive),
-                let index = entry.file(.index), let part = FilePath.Component(component)
+                let index = entry.file(.index), let part = FilePath.Component(component.rawValue)
             else { continue }
             let present = try Self.present(paths, index: point.path(of: index), node: node)
             if !paths.isEmpty, present.isEmpty { continue }
@@ -47,7 +47,7 @@ struct PointFiles: PointContents {
             try writer.finish()
             parts[component] = try RootDirectory(path: place)
         }
-        staticPodsPart = parts["static-pods"]
+        staticPodsPart = parts[.staticPods]
         self.parts = Self.wanted.compactMap { parts[$0.component] }
     }
 

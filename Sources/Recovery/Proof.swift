@@ -102,7 +102,7 @@ struct Proof {
     }
 
     /// The engine that makes the trees of a component equal to the point; `nil` when the point has none.
-    func restorer(for component: String) throws -> TreeRestorer? {
+    func restorer(for component: ComponentName) throws -> TreeRestorer? {
         guard let entry = point.manifest.component(component), let archive = entry.file(.archive),
             let index = entry.file(.index)
         else { return nil }
@@ -114,7 +114,7 @@ struct Proof {
                 for: component,
                 entry: entry,
                 kept: keptPaths,
-                hasStaticPods: point.manifest.component("static-pods") != nil
+                hasStaticPods: point.manifest.component(.staticPods) != nil
             ),
             leaveOut: [try RootDirectory(path: store.path).stat(".").identity],
             jobs: request.jobs,

@@ -85,8 +85,8 @@ enum ProveSteps {
     }
 
     @Sendable static func rehearseEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let entry = context.point.manifest.component("etcd") else {
-            return .skipped(context.point.manifest.reasonForLack(of: "etcd"))
+        guard let entry = context.point.manifest.component(.etcd) else {
+            return .skipped(context.point.manifest.reasonForLack(of: .etcd))
         }
         return try context.stageEtcd(entry)
     }
@@ -184,19 +184,19 @@ enum ImageName {
 /// The components whose trees are restored by comparison, in the order of their restore, and what their archives may be
 /// about: an archive that has anything else is refused.
 enum TreeComponents {
-    static let rows: [(name: String, within: [TreePath])] = [
-        ("usr-local", ["usr/local"]),
-        ("etc", ["etc"]),
-        ("machine-config", [.root]),
-        ("kubelet", ["var/lib/kubelet"]),
-        ("static-pods", ["etc/kubernetes"]),
+    static let rows: [(name: ComponentName, within: [TreePath])] = [
+        (.usrLocal, ["usr/local"]),
+        (.etc, ["etc"]),
+        (.machineConfig, [.root]),
+        (.kubelet, ["var/lib/kubelet"]),
+        (.staticPods, ["etc/kubernetes"]),
     ]
 
-    static var names: [String] { rows.map(\.name) }
+    static var names: [ComponentName] { rows.map(\.name) }
 
     /// What the archive of a component may be about: its places, and where they really are when links lead elsewhere,
     /// as `/usr/local` does where `/usr` is read-only.
-    static func within(_ component: String, in root: RootDirectory) throws -> [TreePath] {
+    static func within(_ component: ComponentName, in root: RootDirectory) throws -> [TreePath] {
         let places = rows.first { $0.name == component }?.within ?? []
         return try places.flatMap { place in
             try place.isRoot || !root.exists(FilePath(place)) ? [place] : [place, root.resolve(FilePath(place))]

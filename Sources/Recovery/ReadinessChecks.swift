@@ -156,7 +156,7 @@ public enum ReadinessChecks {
             )
         }
         if point.profile != .plain {
-            for name in ["etcd", "static-pods"] where point.manifest.component(name) == nil {
+            for name in [ComponentName.etcd, .staticPods] where point.manifest.component(name) == nil {
                 return .amber(point.manifest.reasonForLack(of: name), next: "node-backup create")
             }
         }
@@ -264,7 +264,7 @@ public enum ReadinessChecks {
     @Sendable private static func etcdMember(_ subject: ReadinessSubject) async throws -> Verdict {
         let proof = try subject.proved()
         guard let entry = proof.point.manifest.etcd else {
-            return .green(proof.point.manifest.reasonForLack(of: "etcd"))
+            return .green(proof.point.manifest.reasonForLack(of: .etcd))
         }
         let member = try proof.etcdMember(in: subject.files())
         return .green("member '\(member.name)', revision \(entry.currentRevision), \(ByteCount(entry.totalSizeBytes))")

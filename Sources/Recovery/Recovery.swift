@@ -177,7 +177,7 @@ public struct Recovery {
     private func forget(_ journal: StepJournal, _ store: RecoveryStore) async throws {
         let identity = journal.header.recovery
         if let point = try? store.point(journal.header.generation),  // ignored: a point that is gone has staged nothing
-            point.profile != .plain, point.manifest.component("etcd") != nil
+            point.profile != .plain, point.manifest.component(.etcd) != nil
         {
             do {
                 let files = try PointFiles(point: point, in: store, recovery: identity, node: node, jobs: request.jobs)

@@ -98,16 +98,16 @@ final class RecoveryContext {
     // MARK: Trees
 
     /// The engine that makes the trees of a component equal to the recovery point; `nil` when the point has none.
-    func restorer(for component: String) throws -> TreeRestorer? {
+    func restorer(for component: ComponentName) throws -> TreeRestorer? {
         try proof.restorer(for: component)
     }
 
     /// Restores the trees of a component.
-    func restore(_ component: String) throws -> StepOutcome {
+    func restore(_ component: ComponentName) throws -> StepOutcome {
         guard let restorer = try restorer(for: component) else {
             return .skipped(point.manifest.reasonForLack(of: component))
         }
-        meter.begin(component, activity: "restoring", totalBytes: 0)
+        meter.begin(component.rawValue, activity: "restoring", totalBytes: 0)
         let summary = try Enforcement.keeping(in: self) {
             try restorer.run { [meter] _, bytes in
                 let done = meter.current.doneBytes
@@ -121,8 +121,8 @@ final class RecoveryContext {
 
 extension Manifest {
     /// Why a recovery point has nothing of a component.
-    func reasonForLack(of component: String) -> String {
-        if let skipped = skipped.first(where: { $0.name == component }) {
+    func reasonForLack(of component: ComponentName) -> String {
+        if let skipped = skipped.first(where: { $0.name == component.rawValue }) {
             return "the recovery point has no component '\(component)': \(skipped.reason)"
         }
         return "the recovery point has no component '\(component)'"

@@ -96,12 +96,12 @@ extension Recovery {
             )
             for component in TreeComponents.names {
                 let summary = try proof.restorer(for: component)?.plan { difference in
-                    try report(component, difference)
+                    try report(component.rawValue, difference)
                     return true
                 }
                 plan.trees.append(
                     RecoveryPlan.Tree(
-                        component: component,
+                        component: component.rawValue,
                         written: summary?.written ?? 0,
                         metadataOnly: summary?.metadataOnly ?? 0,
                         removed: summary?.removed ?? 0,

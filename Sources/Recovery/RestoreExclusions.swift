@@ -11,25 +11,25 @@ enum RestoreExclusions {
     static let manifests: PathPattern = "etc/kubernetes/manifests"
 
     /// Paths below the trees of a component that a restore neither writes nor removes.
-    static let rows: [(component: String, pattern: PathPattern, reason: String)] = [
-        ("etc", "etc/.updated", "systemd's own time stamp"),
-        ("etc", "etc/systemd/system/kubelet.service.d/zz-node-recovery-hold.conf", "holds the kubelet meanwhile"),
-        ("etc", "etc/systemd/system/upgrade-recovery-resume.service", "goes on after the reboot"),
-        ("etc", "etc/systemd/system/multi-user.target.wants/upgrade-recovery-resume.service", "the same"),
-        ("etc", "etc/motd.d/node-recovery", "tells whoever logs in meanwhile"),
+    static let rows: [(component: ComponentName, pattern: PathPattern, reason: String)] = [
+        (.etc, "etc/.updated", "systemd's own time stamp"),
+        (.etc, "etc/systemd/system/kubelet.service.d/zz-node-recovery-hold.conf", "holds the kubelet meanwhile"),
+        (.etc, "etc/systemd/system/upgrade-recovery-resume.service", "goes on after the reboot"),
+        (.etc, "etc/systemd/system/multi-user.target.wants/upgrade-recovery-resume.service", "the same"),
+        (.etc, "etc/motd.d/node-recovery", "tells whoever logs in meanwhile"),
     ]
 
     /// All patterns for a component of one recovery point.
     ///
     /// What the backup left out on purpose, or could not read, is not in the point: it stays as it is on the node.
     static func patterns(
-        for component: String,
+        for component: ComponentName,
         entry: ComponentEntry,
         kept: [String],
         hasStaticPods: Bool
     ) -> [PathPattern] {
         var patterns = rows.filter { $0.component == component }.map(\.pattern)
-        if component == "etc", hasStaticPods { patterns.append(manifests) }
+        if component == .etc, hasStaticPods { patterns.append(manifests) }
         patterns += kept.compactMap { PathPattern(text: $0) }
         let gone: Set<String> = ["missing", "vanished"]
         for note in entry.leftOut where !gone.contains(note.reason) {

@@ -84,7 +84,7 @@ enum SettleSteps {
         try marks.release()
         try marks.removeTheRest(keeping: try context.wantedMarkDirectories(marks.made))
         try context.node.units?.reload()
-        if context.point.profile != .plain, context.point.manifest.component("etcd") != nil {
+        if context.point.profile != .plain, context.point.manifest.component(.etcd) != nil {
             try context.etcdPlacement().tidy()
         }
         try PointFiles.remove(context.identity, from: context.store)

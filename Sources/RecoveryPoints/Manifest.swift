@@ -63,7 +63,12 @@ public struct Manifest: Codable, Sendable, Equatable {
     }
 
     /// The entry of a component; `nil` when the recovery point does not have it.
-    public func component(_ name: String) -> ComponentEntry? {
+    public func component(_ name: ComponentName) -> ComponentEntry? {
+        component(named: name.rawValue)
+    }
+
+    /// The entry of a component by the name on disk, also of one that this program does not know.
+    public func component(named name: String) -> ComponentEntry? {
         components.first { $0.name == name }
     }
 

@@ -21,9 +21,6 @@ public struct RunStatus: Codable, Sendable, Equatable {
         case backupTimeout = "BackupTimeout"
         /// Failed.
         case unrecoverableError = "UnrecoverableError"
-
-        /// Whether the run is over.
-        public var isFinal: Bool { self == .succeeded || self == .backupTimeout || self == .unrecoverableError }
     }
 
     /// An error as the operator was told.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Backup
 import Configuration
 import Files
 import Recovery
@@ -45,8 +46,6 @@ extension NodeBackup {
         func run() async throws {
             let settings = try common.settings()
             let session = try Session(common, settings: settings, limit: nil)
-            var create = try Create.parse([])
-            create.common = common
             var recovery = RecoveryRequest(
                 directory: common.directory(settings),
                 jobs: settings.jobs ?? Session.processors,
@@ -56,7 +55,7 @@ extension NodeBackup {
             recovery.keptPaths = settings.excludedPaths.compactMap { PathPattern(text: $0) }
             var request = ReadinessRequest(
                 recovery: recovery,
-                backup: create.request(settings),
+                backup: try BackupRequest(settings, common),
                 maxAge: settings.doctorMaxAge,
                 expiryWarning: settings.doctorExpiryWarning
             )

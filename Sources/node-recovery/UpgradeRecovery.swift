@@ -1,4 +1,5 @@
 import ArgumentParser
+import Backup
 import Configuration
 import Files
 import Glibc
@@ -209,16 +210,16 @@ struct UpgradeRecovery: AsyncParsableCommand {
         Streams.printResult(common.json ? try JSONText.of(plan) : RecoveryViews.summary(of: plan))
     }
 
-    /// `--take-backup` and `launchBackup`: `node-backup create` with the same directory, root and configuration.
+    /// `--take-backup` and `launchBackup`: a recovery point as the configuration asks for it.
     private func createRecoveryPoint() async throws {
-        var arguments = ["--root", common.root]
-        if let dir = common.dir { arguments += ["--dir", dir] }
-        if let config = common.config { arguments += ["--config", config] }
-        if let profile = common.profile { arguments += ["--profile", profile.rawValue] }
-        if common.json { arguments.append("--json") }
-        if common.quiet { arguments.append("--quiet") }
-        if common.verbose { arguments.append("--verbose") }
-        try await NodeBackup.Create.parse(arguments).run()
+        let settings = try common.settings()
+        try await BackupCommand.run(
+            try BackupRequest(settings, common),
+            common,
+            settings,
+            limit: settings.timeout,
+            metrics: settings.metrics
+        )
     }
 }
 

@@ -31,12 +31,12 @@ struct SharedSnapshotTests {
         var request = BackupRequest(directory: directory / "recovery", jobs: 2, toolVersion: "node-recovery test")
         request.allowsRootFileSystem = true
         request.profile = .fixed(.plain)
-        request.onlyComponents = ["etcd"]
+        request.onlyComponents = [.etcd]
         request.etcd.endpoint = "http://127.0.0.1:\(etcd.port)"
         request.keep = 100
         let point = try await BackupRun(request, on: node, meter: ProgressMeter()).create().point
         #expect(point.isVerified)
-        return (point, point.manifest.component("etcd")?.sharedWith)
+        return (point, point.manifest.component(.etcd)?.sharedWith)
     }
 
     @Test("is shared while nothing happens, and taken anew after anything did", arguments: EtcdVersion.allCases)

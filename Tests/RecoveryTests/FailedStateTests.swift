@@ -66,7 +66,7 @@ import Testing
         let recovered = parts(try node.tree())
         #expect(recovered.etcd == "restored")
         #expect(recovered.files != failed.files)
-        let hasEtcd = try RecoveryStore(path: node.store).newestFailedState()?.manifest.component("etcd") != nil
+        let hasEtcd = try RecoveryStore(path: node.store).newestFailedState()?.manifest.component(.etcd) != nil
         #expect(hasEtcd == etcdAnswers)
 
         node.startPods()
@@ -93,7 +93,7 @@ import Testing
         try await node.recover()
         #expect(try node.read("etc/kubernetes/manifests/etcd.yaml").contains("--name=node-7"))
         let point = try #require(try RecoveryStore(path: node.store).newestFailedState())
-        #expect(point.manifest.component("static-pods") == nil)
+        #expect(point.manifest.component(.staticPods) == nil)
         node.startPods()
         try await node.recover {
             $0.undoes = true

@@ -126,7 +126,7 @@ import Testing
 
     @Test("is what the backup left out or could not read, but not what was gone already") func leftOut() {
         let patterns = RestoreExclusions.patterns(
-            for: "etc",
+            for: .etc,
             entry: entry(
                 leftOut: [
                     PathNote(path: "etc/excluded", reason: "excluded"), PathNote(path: "etc/gone", reason: "missing"),
@@ -146,9 +146,9 @@ import Testing
     }
 
     @Test("are static pods only when the recovery point has them as a set of their own") func staticPods() {
-        let without = RestoreExclusions.patterns(for: "etc", entry: entry(), kept: [], hasStaticPods: false)
+        let without = RestoreExclusions.patterns(for: .etc, entry: entry(), kept: [], hasStaticPods: false)
         #expect(!without.map(\.description).contains("etc/kubernetes/manifests"))
-        let pods = RestoreExclusions.patterns(for: "static-pods", entry: entry(), kept: [], hasStaticPods: true)
+        let pods = RestoreExclusions.patterns(for: .staticPods, entry: entry(), kept: [], hasStaticPods: true)
         #expect(pods.isEmpty)
     }
 

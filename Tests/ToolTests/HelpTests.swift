@@ -160,6 +160,11 @@ import Testing
             ("node-backup", "create --timeout", "--timeout"),
             ("node-backup", "create --profile mainframe", "'auto', 'openshift', 'kubeadm' or 'plain'"),
             ("node-backup", "create --exclude /../x", "--exclude '/../x' is not a path or pattern below the root"),
+            (
+                "node-backup", "create --component etcetera",
+                "there is no component 'etcetera'; the components are etcd, "
+            ),
+            ("node-backup", "create --skip etcetera", "there is no component 'etcetera'"),
             ("node-backup", "create --quiet --verbose", "--quiet and --verbose exclude each other"),
             ("node-backup", "show seven", "'seven'"),
             ("node-backup", "verify 1 --all", "--all and a recovery point exclude each other"),
