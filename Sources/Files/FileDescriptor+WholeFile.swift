@@ -12,16 +12,16 @@ extension FileDescriptor {
         while true {
             // one byte more than allowed, to see that there is one
             let wanted = Swift.min(Swift.max(bytes.count, 16384), limitBytes - bytes.count + 1)
-            let start = bytes.count
-            bytes.append(contentsOf: repeatElement(0, count: wanted))
-            let count = bytes.withUnsafeMutableBytes { Glibc.read(rawValue, $0.baseAddress! + start, wanted) }
-            if count < 0, Glibc.errno == EINTR {
-                bytes.removeLast(wanted)
-                continue
+            var count = 0
+            let piece = [UInt8](unsafeUninitializedCapacity: wanted) { buffer, initialized in
+                repeat {
+                    count = Glibc.read(rawValue, buffer.baseAddress, wanted)
+                } while count < 0 && Glibc.errno == EINTR
+                initialized = Swift.max(0, count)
             }
             guard count >= 0 else { throw .last("read", path()) }
-            bytes.removeLast(wanted - count)
             if count == 0 { return bytes }
+            bytes += piece
             if bytes.count > limitBytes {
                 throw FilesError(operation: "read", path: path(), errno: Errno(rawValue: EFBIG))
             }
