@@ -33,7 +33,11 @@ struct BackupPlanner {
         )
         for component in BackupPlan.components {
             try node.cancellation.check()
-            plan.entries.append(try await entry(for: component, profile: finding.profile, identity: identity))
+            do {
+                plan.entries.append(try await entry(for: component, profile: finding.profile, identity: identity))
+            } catch let error as any OperatorError where request.leavesOutWhatFails && !(error is Stopped) {
+                plan.entries.append(skip(component, error.summary))
+            }
         }
         return plan
     }

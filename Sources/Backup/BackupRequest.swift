@@ -52,6 +52,9 @@ public struct BackupRequest: Sendable {
     public var allowsRootFileSystem = false
     /// Whether files that cannot be read are listed and left out.
     public var skipsUnreadable = false
+    /// Whether a component that cannot be taken is left out, with the reason, instead of failing the backup: for the
+    /// failed state of a node, of which there is to be as much as possible.
+    public var leavesOutWhatFails = false
     /// Whether the recovery point is read back before it counts.
     public var verifies = true
     /// etcd's place and files.

@@ -1,3 +1,5 @@
+public import SystemPackage
+
 /// One ostree deployment: an operating system tree that the boot loader can start.
 public struct Deployment: Sendable, Hashable, Codable {
     /// The stateroot ("os name") that it belongs to.
@@ -59,6 +61,9 @@ public protocol DeploymentInterface: Sendable {
     /// What keeps a deployment from being booted, each a line for the operator: its tree, its kernel or its initramfs
     /// is not there; empty when nothing does.
     func obstacles(toBooting deployment: Deployment) async throws -> [String]
+
+    /// Where a deployment has its `/etc`, below the node's root; nothing is looked at.
+    func configuration(of deployment: Deployment) -> FilePath
 
     /// Makes a deployment the one that the boot loader starts next.
     ///

@@ -93,6 +93,11 @@ public struct OSTreeDeployments: DeploymentInterface {
         guard !changed.isEmpty else { throw OSTreeError.notPinned(name) }
     }
 
+    /// Where a deployment has its `/etc`, below the node's root.
+    public func configuration(of deployment: Deployment) -> FilePath {
+        FilePath("/ostree/deploy/\(deployment.osName)/deploy/\(deployment.checksum).\(deployment.serial)/etc")
+    }
+
     /// What keeps a deployment from being booted, each a line for the operator; empty when nothing does.
     ///
     /// Looks for its tree, its commit, its boot loader entry, and the kernel and the initramfs that the entry names.

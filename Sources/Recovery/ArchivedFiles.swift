@@ -4,8 +4,8 @@ import NodeInterface
 import RecoveryPoints
 import SystemPackage
 
-/// Small files of a recovery point in memory, found by their paths on the node: what the doctor looks at, without a
-/// byte of it on a disk.
+/// Small files of a recovery point in memory, found by their paths on the node: what says how etcd is to be restored and
+/// whether the control plane can run, without a byte of it on a disk.
 struct ArchivedFiles: FileSource {
     private enum Node {
         case directory
@@ -16,8 +16,15 @@ struct ArchivedFiles: FileSource {
 
     private var nodes: [TreePath: Node] = [.root: .directory]
     private var children: [TreePath: [[UInt8]]] = [:]
-    /// Whether the recovery point has static pods.
-    let hasStaticPods: Bool
+    private let hasStaticPods: Bool
+
+    /// The static pods and what they name; `nil` when the recovery point has none.
+    var staticPods: (any FileSource)? { hasStaticPods ? self : nil }
+
+    /// The content of a file of the node as the recovery point has it; `nil` when it has none.
+    func read(_ path: FilePath) throws(FilesError) -> [UInt8]? {
+        try exists(path) ? try readFile(path, limitBytes: 1 << 20) : nil
+    }
 
     /// What is looked at of each component, and which files of it are read: what says who somebody is, until when, and
     /// which images are wanted.

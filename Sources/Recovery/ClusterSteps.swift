@@ -8,13 +8,9 @@ import SystemPackage
 
 /// The steps that restore etcd and the control plane and start them.
 enum ClusterSteps {
-    @Sendable static func restoreKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.restore(.kubelet)
-    }
-
     @Sendable static func restoreEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
         guard let entry = context.point.manifest.component(.etcd) else {
-            guard let earlier = context.point.manifest.failedState?.recovery, context.point.profile != .plain,
+            guard let earlier = context.point.manifest.failedState?.recovery,
                 try context.etcdPlacementForTheWayBack().takeBack(keptBy: earlier)
             else { return .skipped(context.point.manifest.reasonForLack(of: .etcd)) }
             return .done("the member that was kept before the recovery is in place again")
@@ -31,14 +27,10 @@ enum ClusterSteps {
         return .done("the restored one is in place, the failed one is kept")
     }
 
-    @Sendable static func restoreStaticPods(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.restore(.staticPods)
-    }
-
     @Sendable static func startRuntime(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let units = context.node.units else { return .skipped(FileSteps.noUnits) }
+        let units = context.units
         guard let unit = try FileSteps.runtimes.first(where: { try units.state(of: $0).exists }) else {
-            return .skipped("none of \(FileSteps.runtimes.joined(separator: ", ")) is here")
+            return .skipped("neither \(FileSteps.runtimes.joined(separator: " nor ")) is installed")
         }
         try units.start(unit, limit: context.request.stopLimit * 2)
         // A unit that runs and a socket that nobody serves are not what the kubelet needs.
@@ -46,44 +38,38 @@ enum ClusterSteps {
             for: "the container runtime to answer",
             look: "'journalctl -u \(unit) -n 50', type 'systemctl restart \(unit)'"
         ) {
-            guard let name = try context.node.containers.runtime() else { return .notYet("its socket is not there") }
+            guard let name = try context.node.containers.runtime() else { return .notYet("its socket does not exist") }
             return .there("\(unit) runs: \(name) answers")
         }
         return .done(seen)
     }
 
     @Sendable static func startKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let units = context.node.units else { return .skipped(FileSteps.noUnits) }
+        let units = context.units
         try context.marks().release()
         try units.reload()
         guard try units.state(of: FileSteps.kubelet).exists else {
             return .skipped("there is no \(FileSteps.kubelet)")
         }
         try units.start(FileSteps.kubelet, limit: context.request.stopLimit * 2)
-        return .done("\(FileSteps.kubelet) runs, and starts at boot as it did")
+        return .done("\(FileSteps.kubelet) is running, and starts at boot as before")
     }
 
     @Sendable static func waitForEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard context.node.units != nil else { return .skipped(FileSteps.noUnits) }
-        guard context.point.manifest.etcd != nil else {
-            return .skipped(context.point.manifest.reasonForLack(of: .etcd))
-        }
-        let wanted = context.journal.value("etcd.cluster")
+        let wanted = context.journal.value(JournalKeys.etcdCluster)
         let seen = try await context.wait(
             for: "etcd to answer",
             look: "'crictl ps -a --name etcd', 'ss -ltnp' (does another process hold its port?) and "
                 + "'journalctl -u kubelet -n 50'"
         ) {
-            let endpoint = try EtcdLocator.locate(
-                in: context.root,
-                profile: context.point.profile,
-                nodeName: context.point.manifest.node.name,
-                overrides: .init()
-            )
-            guard let endpoint else { return .notYet("no static pod of etcd is there") }
+            guard let endpoint = try context.proof.etcdEndpoint() else {
+                return .notYet("no static pod of etcd was found")
+            }
             let status = try context.node.etcd.status(of: endpoint, limit: .seconds(5))
-            let cluster = String(status.clusterID, radix: 16)
-            if let wanted, cluster != wanted { throw RecoveryError.otherCluster(wanted: wanted, found: cluster) }
+            let cluster = HexadecimalNumber(status.clusterID)
+            if let wanted, cluster != wanted {
+                throw RecoveryError.otherCluster(wanted: "\(wanted)", found: "\(cluster)")
+            }
             if let error = status.errors.first { return .notYet(error) }
             return .there("etcd \(status.serverVersion) answers at revision \(status.revision)")
         }
@@ -91,8 +77,7 @@ enum ClusterSteps {
     }
 
     @Sendable static func waitForAPI(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let cluster = context.node.cluster else { return .skipped(FileSteps.noUnits) }
-        guard context.point.profile != .plain else { return .skipped("the profile is plain") }
+        let cluster = context.cluster
         let seen = try await context.wait(for: "the API server to be ready") {
             let failing = try cluster.failingChecks()
             return failing.isEmpty

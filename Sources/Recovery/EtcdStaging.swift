@@ -76,10 +76,7 @@ extension RecoveryContext {
         return .done(
             "restored beside its data: member '\(member.name)', revision \(result.revision), "
                 + "\(ByteCount(result.databaseSizeBytes))",
-            values: [
-                "etcd.cluster": String(result.clusterID, radix: 16),
-                "etcd.revision": "\(result.revision)",
-            ]
+            values: JournalValues(JournalKeys.etcdCluster, HexadecimalNumber(result.clusterID))
         )
     }
 }

@@ -11,25 +11,19 @@ enum FileSteps {
     static let kubelet = "kubelet.service"
     /// Units of container runtimes, in the order in which they are looked for.
     static let runtimes = ["crio.service", "containerd.service"]
-    static let noUnits = "the root is not that of the running system, whose units are left alone"
 
     @Sendable static func keepFailedState(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard context.journal.header.keepsFailedState else { return .skipped("left out with --without-undo") }
-        let (generation, wasThere) = try await FailedState.keep(context)
+        let (generation, existed) = try await FailedState.keep(context)
         return .done(
-            wasThere
-                ? "recovery point \(generation) is there already"
-                : "it is recovery point \(generation); 'upgrade-recovery --undo' goes back to it"
+            existed
+                ? "already kept as recovery point \(generation)"
+                : "kept as recovery point \(generation); 'upgrade-recovery --undo' goes back to it"
         )
     }
 
     @Sendable static func deployment(_ context: RecoveryContext) async throws -> StepOutcome {
-        let wanted: Deployment
-        let deployments: [Deployment]
-        switch try await context.recordedDeployment() {
-        case .over(let outcome): return outcome
-        case .toBoot(let deployment, let all): (wanted, deployments) = (deployment, all)
-        }
+        let (wanted, deployments) = try await context.recordedDeployment()
+        if wanted.isBooted { return .done("'\(wanted.label)' is booted") }
         if let pause = context.journal.pause(at: "deployment"), context.node.units != nil {
             guard try context.bootID() != pause.boot else { throw RecoveryError.notRebooted }
             let booted = deployments.first { $0.isBooted }
@@ -43,30 +37,31 @@ enum FileSteps {
         let made = context.prepareNextBoot(of: wanted)
         return .needsReboot(
             "the node must boot '\(wanted.label)', which is the default now",
-            values: made.isEmpty ? [:] : ["marks.made": made.joined(separator: ",")]
+            values: made.isEmpty ? .none : JournalValues(JournalKeys.madeDirectories, made)
         )
     }
 
     @Sendable static func holdKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let units = context.node.units else { return .skipped(noUnits) }
+        let units = context.units
         guard try units.state(of: kubelet).exists else { return .skipped("there is no \(kubelet)") }
         var marks = try context.marks()
-        // Written down before they are made: a run that is cut right after must not forget them.
+        // Written down before they are made: a run that is interrupted right after must not forget them.
         let missing = try marks.missing()
-        if !missing.isEmpty { try context.note(["marks.made": missing.joined(separator: ",")], of: "hold-kubelet") }
+        if !missing.isEmpty {
+            try context.note(JournalValues(JournalKeys.madeDirectories, missing), of: "hold-kubelet")
+        }
         try marks.hold()
         try units.reload()
         return .done("it does not start until the recovery is done")
     }
 
     @Sendable static func stopKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let units = context.node.units else { return .skipped(noUnits) }
-        try units.stop(kubelet, limit: context.request.stopLimit)
+        try context.units.stop(kubelet, limit: context.request.stopLimit)
         return .done("\(kubelet) has stopped")
     }
 
     @Sendable static func stopPods(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let pods = context.node.pods else { return .skipped(noUnits) }
+        let pods = context.pods
         // After a boot a runtime refuses every call until it has looked at what it has.
         var answer: [PodSandbox]?
         _ = try await context.wait(
@@ -79,7 +74,7 @@ enum FileSteps {
         }
         guard let all = answer else {
             // What a runtime has started outlives it; only a reboot is sure to end it.
-            try context.note(["pods.left": "true"], of: "stop-pods")
+            try context.note(JournalValues(JournalKeys.podsLeft, true), of: "stop-pods")
             return .skipped("no container runtime answers; pods that still run end with the reboot")
         }
         // etcd last: what still writes to it would only log that it is gone
@@ -93,12 +88,12 @@ enum FileSteps {
         // An earlier try may have found no runtime.
         return .done(
             "\(all.count) pods have stopped",
-            values: context.journal.mayHavePodsLeft ? ["pods.left": "false"] : [:]
+            values: context.journal.mayHavePodsLeft ? JournalValues(JournalKeys.podsLeft, false) : .none
         )
     }
 
     @Sendable static func stopRuntime(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let units = context.node.units else { return .skipped(noUnits) }
+        let units = context.units
         let present = try runtimes.filter { try units.state(of: $0).exists }
         for unit in present { try units.stop(unit, limit: context.request.stopLimit) }
         return present.isEmpty
@@ -106,42 +101,28 @@ enum FileSteps {
             : .done("\(present.joined(separator: ", ")) has stopped")
     }
 
-    @Sendable static func restoreUsrLocal(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.restore(.usrLocal)
-    }
-
-    @Sendable static func restoreEtc(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.restore(.etc)
-    }
-
-    @Sendable static func restoreMachineConfig(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.restore(.machineConfig)
-    }
-
     @Sendable static func reloadUnits(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let units = context.node.units else { return .skipped(noUnits) }
-        try units.reload()
-        return .done("systemd knows the restored units")
+        try context.units.reload()
+        return .done("systemd has loaded the restored units")
     }
 
     @Sendable static func reboot(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard context.node.units != nil else { return .skipped(noUnits) }
         if let pause = context.journal.pause(at: "reboot") {
             guard try context.bootID() != pause.boot else { throw RecoveryError.notRebooted }
             return .done("the node was rebooted")
         }
         let reason: String
-        if context.hasChangedFiles {
-            reason = "services still run on files of the failed state"
+        if context.journal.hasChangedFiles {
+            reason = "services are still running on files of the failed state"
         } else if context.journal.mayHavePodsLeft {
-            reason = "pods of the failed state may still run"
+            reason = "pods of the failed state may still be running"
         } else {
             return .skipped("no file has changed")
         }
         let made = try context.prepareNextBoot()
         return .needsReboot(
             reason,
-            values: made.isEmpty ? [:] : ["marks.made": made.joined(separator: ",")]
+            values: made.isEmpty ? .none : JournalValues(JournalKeys.madeDirectories, made)
         )
     }
 }
@@ -151,43 +132,38 @@ extension StepJournal {
     func pause(at step: String) -> Record? { records.last { $0.step == step && $0.event == .paused } }
 }
 
-extension RecoveryContext {
-    /// Whether a restore of files has, or may have, changed any: one that was cut and begun again counts.
-    var hasChangedFiles: Bool { journal.hasChangedFiles }
-}
-
 extension StepJournal {
     /// The components that the phase `files` restores.
     private static let restoredByFiles: [ComponentName] = [.usrLocal, .etc, .machineConfig]
 
-    /// The same, also by what was forgotten.
+    /// Whether a restore of files has, or may have, changed any, also before a restart: one that was interrupted and
+    /// started again counts.
     var hasChangedFiles: Bool {
-        header.carried?["files.changed"] != nil
-            || StepJournal.restoredByFiles.contains { component in
+        header.carried?[JournalKeys.filesChanged] == true
+            || Self.restoredByFiles.contains { component in
                 attempts(at: "restore-\(component)") > 1
-                    || (value("changes.\(component)").map { $0 != "0" } ?? false)
+                    || (value(JournalKeys.changes(of: component)).map { $0 != 0 } ?? false)
             }
     }
 
     /// Whether pods of the failed state may run that no runtime has stopped.
-    var mayHavePodsLeft: Bool { value("pods.left") == "true" }
+    var mayHavePodsLeft: Bool { value(JournalKeys.podsLeft) == true }
 
     /// What must not be forgotten with the steps: what was put on the node, and what a reboot has not made good yet.
-    var lasting: [String: String] {
-        var values = header.carried ?? [:]
-        let made = records.compactMap { $0.values?["marks.made"] } + [values["marks.made"] ?? ""]
-        values["marks.made"] = made.filter { !$0.isEmpty }.joined(separator: ",")
-        values["selinux"] = value("selinux")
-        let restores = Self.restoredByFiles.map { "restore-\($0)" }
-        let mayHaveChanged = hasChangedFiles || restores.contains { last(of: $0)?.event == .started }
-        values["files.changed"] = mayHaveChanged && !isOver("reboot") ? "true" : nil
-        values["pods.left"] = mayHavePodsLeft && !isOver("reboot") ? "true" : nil
-        return values
+    var lasting: JournalValues {
+        var lasting = header.carried ?? .none
+        lasting[JournalKeys.madeDirectories] = values(JournalKeys.madeDirectories).flatMap { $0 }
+        lasting[JournalKeys.selinux] = value(JournalKeys.selinux)
+        let mayHaveChanged =
+            hasChangedFiles || Self.restoredByFiles.contains { last(of: "restore-\($0)")?.event == .started }
+        lasting[JournalKeys.filesChanged] = mayHaveChanged && !isOver("reboot") ? true : nil
+        lasting[JournalKeys.podsLeft] = mayHavePodsLeft && !isOver("reboot") ? true : nil
+        return lasting
     }
 }
 
 extension RecoveryContext {
-    /// Where the recovery points lie, whatever directory a unit is started in.
+    /// The directory with the recovery points, whatever directory a unit is started in.
     private var absoluteStore: FilePath {
         guard store.path.isRelative, let here = getcwd(nil, 0) else { return store.path }
         defer { free(here) }
@@ -220,14 +196,10 @@ extension RecoveryContext {
     /// Puts the marks into the `/etc` of a deployment that is booted next, so that its kubelet does not start on the
     /// data of the failed one.
     ///
-    /// Where that cannot be written the recovery goes on all the same: the kubelet is stopped before its files change.
+    /// Where that cannot be written the recovery continues: the kubelet is stopped before its files change.
     func prepareNextBoot(of deployment: Deployment) -> [String] {
-        let etc = FilePath("/ostree/deploy/\(deployment.osName)/deploy/\(deployment.name)/etc")
         do {
-            let file = try root.open(etc)
-            // resolved inside the root; the path below is only for messages
-            let place = try Directory(path: FilePath("/proc/self/fd/\(file.descriptor.rawValue)/."))
-            var marks = NodeMarks(etc: place)
+            var marks = NodeMarks(etc: try root.directory(node.deployments.configuration(of: deployment)))
             try marks.hold()
             if rebootsByItself { try marks.installResumeUnit(resumeCommand, store: absoluteStore) }
             return marks.made

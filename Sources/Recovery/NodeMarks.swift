@@ -1,3 +1,4 @@
+import Archives
 import Files
 import NodeInterface
 import RecoveryPoints
@@ -10,8 +11,8 @@ struct NodeMarks {
     let etc: Directory
 
     private static let holdText = """
-        # The kubelet is held while a recovery of this node is under way: its pods must not run on half of their files.
-        # 'upgrade-recovery --status' tells how far it is, 'upgrade-recovery --resume' goes on.
+        # The kubelet is held while a recovery of this node is under way: its pods must not run on half-restored files.
+        # Status: 'upgrade-recovery --status'; to continue: 'upgrade-recovery --resume'.
         [Unit]
         ConditionPathExists=!/etc/systemd/system/kubelet.service.d/zz-node-recovery-hold.conf
 
@@ -19,7 +20,7 @@ struct NodeMarks {
 
     private static let motdText = """
         ** A recovery of this node is under way. The kubelet is held until it is done.
-        ** How far it is: 'upgrade-recovery --status'. Going on: 'upgrade-recovery --resume'.
+        ** Status: 'upgrade-recovery --status'. To continue: 'upgrade-recovery --resume'.
 
         """
 
@@ -169,19 +170,21 @@ extension RecoveryContext {
     /// Those of the directories that were made for marks which the recovery point has itself.
     func wantedMarkDirectories(_ made: [String]) throws -> Set<String> {
         guard !made.isEmpty, let index = point.manifest.component(.etc)?.file(.index) else { return [] }
-        let paths = made.compactMap { TreePath(validating: Array("etc/\($0)".utf8)) }
-        let present = try PointFiles.present(paths, index: point.path(of: index), node: node)
-        return Set(present.map { String("\($0)".dropFirst("etc/".count)) })
+        let paths = Set(made.compactMap { TreePath(validating: Array("etc/\($0)".utf8)) })
+        let frames = try FrameReader(path: point.path(of: index), jobs: 1, cancellation: node.cancellation)
+        let lines = ArchiveIndexReader(from: frames)
+        var present: Set<String> = []
+        while let record = try lines.next() {
+            if paths.contains(record.path) { present.insert(String("\(record.path)".dropFirst("etc/".count))) }
+        }
+        return present
     }
 
     /// The marks in the node's own `/etc`.
     func marks() throws(FilesError) -> NodeMarks {
-        let made = journal.records.compactMap { $0.values?["marks.made"] }
-        return NodeMarks(
-            etc: try Directory(path: root.fullPath(of: "/etc")),
-            made: (made + [journal.header.carried?["marks.made"] ?? ""]).flatMap {
-                $0.split(separator: ",").map { String($0) }
-            }
+        NodeMarks(
+            etc: try root.directory("/etc"),
+            made: journal.values(JournalKeys.madeDirectories).flatMap { $0 }
         )
     }
 }

@@ -9,19 +9,19 @@ import SystemPackage
 
 /// What shows that a recovery to a recovery point will work, each check for itself.
 ///
-/// The steps of the phase `prove` refuse by them, and the doctor tells by the very same ones: what it calls green, they
-/// let pass. None changes anything.
+/// The steps of the phase `prove` refuse by them, and the doctor reports the very same ones: what it calls green, they
+/// accept. None changes anything.
 struct Proof {
     let node: Node
     let root: RootDirectory
     let store: RecoveryStore
     let point: RecoveryPoint
-    /// The directory, the threads and the program; what it asks for else is of no account here.
+    /// What is asked for; which recovery point was settled with ``point``.
     let request: RecoveryRequest
     /// Paths that a restore leaves alone.
     let keptPaths: [String]
 
-    /// That of a recovery with its step journal's word on what is kept.
+    /// That of a recovery, with the kept paths that its step journal recorded.
     init(
         node: Node,
         root: RootDirectory,
@@ -48,7 +48,7 @@ struct Proof {
             store: store,
             point: try Recovery.point(of: request, in: store),
             request: request,
-            keptPaths: request.keptPaths.map(\.description)
+            keptPaths: request.allKeptPaths.map(\.description)
         )
     }
 
@@ -72,7 +72,7 @@ struct Proof {
     }
 
     /// The certificates of the point without which its control plane cannot run.
-    func certificates(in files: some PointContents) throws -> [DatedCertificate] {
+    func certificates(in files: ArchivedFiles) throws -> [DatedCertificate] {
         try DatedCertificate.all(RecoveryCertificates.paths(in: files.staticPods), read: files.read)
     }
 
@@ -87,7 +87,7 @@ struct Proof {
     }
 
     /// Looks for the images of the point's static pods.
-    func images(in files: some PointContents) throws -> Images {
+    func images(in files: ArchivedFiles) throws -> Images {
         guard let pods = files.staticPods else { return .noStaticPods }
         guard try node.containers.runtime() != nil else { return .noRuntime }
         let present = Set(try node.containers.images().flatMap { [$0.id] + $0.tags + $0.digests })
@@ -97,7 +97,7 @@ struct Proof {
     }
 
     /// Who the etcd member of the point is.
-    func etcdMember(in files: some PointContents) throws -> EtcdMember {
+    func etcdMember(in files: ArchivedFiles) throws -> EtcdMember {
         try EtcdMember.read(from: files.staticPods, profile: point.profile, nodeName: point.manifest.node.name)
     }
 
@@ -125,7 +125,7 @@ struct Proof {
 
     /// Bytes that a recovery writes, by file system.
     func spaceNeeds(
-        in files: some PointContents,
+        in files: ArchivedFiles,
         keepsFailedState: Bool,
         meter: ProgressMeter
     ) async throws -> [FileSystemNeed] {
@@ -166,21 +166,16 @@ struct Proof {
     }
 }
 
-/// What a proof looks at of a recovery point's files.
-protocol PointContents {
-    /// The static pods and what they name; `nil` when the recovery point has none.
-    var staticPods: (any FileSource)? { get }
-
-    /// The content of a file of the node as the recovery point has it; `nil` when it has none.
-    func read(_ path: FilePath) throws(FilesError) -> [UInt8]?
-}
-
-extension ArchivedFiles: PointContents {
-    /// All of it, when there is anything.
-    var staticPods: (any FileSource)? { hasStaticPods ? self : nil }
-
-    func read(_ path: FilePath) throws(FilesError) -> [UInt8]? {
-        try exists(path) ? try readFile(path, limitBytes: 1 << 20) : nil
+extension Proof {
+    /// Where the node's etcd answers now: what the configuration says, else what its static pod says; `nil` when there is
+    /// neither.
+    func etcdEndpoint() throws -> EtcdEndpoint? {
+        try EtcdLocator.locate(
+            in: root,
+            profile: point.profile,
+            nodeName: point.manifest.node.name,
+            overrides: request.backup.etcd
+        )
     }
 }
 

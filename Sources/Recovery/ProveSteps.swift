@@ -30,13 +30,11 @@ enum ProveSteps {
     }
 
     @Sendable static func identity(_ context: RecoveryContext) async throws -> StepOutcome {
-        if context.skips(.identity) { return .skipped("left out with --skip-check identity") }
         let here = try context.proof.identity()
         return .done("it is of this node, '\(here.name)', profile \(context.point.manifest.profile)")
     }
 
     @Sendable static func certificates(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard context.point.profile != .plain else { return .skipped("the profile is plain") }
         let found = try context.proof.certificates(in: context.pointFiles())
         let now = context.node.now().seconds
         let expired = found.filter { $0.notAfter < now }.map(\.text)
@@ -52,28 +50,22 @@ enum ProveSteps {
     }
 
     @Sendable static func images(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard context.point.profile != .plain else { return .skipped("the profile is plain") }
-        if context.skips(.images) { return .skipped("left out with --skip-check images") }
         switch try context.proof.images(in: context.pointFiles()) {
         case .noStaticPods: return .skipped("there are no static pods")
-        case .noRuntime: return .skipped("no container runtime answers, so nobody can tell")
-        case .present(let count): return .done("all \(count) images of the static pods are here")
+        case .noRuntime: return .skipped("unknown: no container runtime answers")
+        case .present(let count): return .done("all \(count) images of the static pods are present")
         case .missing(let missing): throw RecoveryError.imagesMissing(missing)
         }
     }
 
     @Sendable static func bootable(_ context: RecoveryContext) async throws -> StepOutcome {
-        let deployment: Deployment
-        switch try await context.recordedDeployment() {
-        case .over(let outcome): return outcome
-        case .toBoot(let wanted, _): deployment = wanted
-        }
-        try await context.proof.refuseUnlessBootable(deployment)
-        return .done("'\(deployment.label)' can be booted")
+        let (wanted, _) = try await context.recordedDeployment()
+        if wanted.isBooted { return .done("'\(wanted.label)' is booted") }
+        try await context.proof.refuseUnlessBootable(wanted)
+        return .done("'\(wanted.label)' can be booted")
     }
 
     @Sendable static func space(_ context: RecoveryContext) async throws -> StepOutcome {
-        if context.skips(.space) { return .skipped("left out with --skip-check space") }
         let needs = try await context.proof.spaceNeeds(
             in: context.pointFiles(),
             keepsFailedState: context.journal.header.keepsFailedState,
@@ -85,10 +77,7 @@ enum ProveSteps {
     }
 
     @Sendable static func rehearseEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let entry = context.point.manifest.component(.etcd) else {
-            return .skipped(context.point.manifest.reasonForLack(of: .etcd))
-        }
-        return try context.stageEtcd(entry)
+        try context.stageEtcd(try context.etcdEntry())
     }
 }
 
@@ -202,11 +191,6 @@ enum TreeComponents {
             try place.isRoot || !root.exists(FilePath(place)) ? [place] : [place, root.resolve(FilePath(place))]
         }
     }
-}
-
-extension RecoveryPoint {
-    /// The profile that the manifest names; `plain` for one that this program does not know.
-    var profile: NodeProfile { NodeProfile(rawValue: manifest.profile) ?? .plain }
 }
 
 extension Deployment {

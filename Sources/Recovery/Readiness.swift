@@ -1,4 +1,4 @@
-public import Backup
+import Backup
 import Files
 import Glibc
 public import NodeInterface
@@ -78,10 +78,8 @@ public struct Readiness: Sendable, Codable, Equatable {
 
 /// What the doctor is asked.
 public struct ReadinessRequest: Sendable {
-    /// What a recovery would be asked: the directory, the recovery point, the threads, the kept paths.
+    /// What a recovery would be asked, and in it what a backup would be.
     public var recovery: RecoveryRequest
-    /// What a backup would be asked.
-    public var backup: BackupRequest
     /// The age from which on the recovery point is too old.
     public var maxAge: Duration
     /// How long before the first expiry to warn.
@@ -90,9 +88,8 @@ public struct ReadinessRequest: Sendable {
     public var verifies = false
 
     /// A request made of its parts.
-    public init(recovery: RecoveryRequest, backup: BackupRequest, maxAge: Duration, expiryWarning: Duration) {
+    public init(recovery: RecoveryRequest, maxAge: Duration, expiryWarning: Duration) {
         self.recovery = recovery
-        self.backup = backup
         self.maxAge = maxAge
         self.expiryWarning = expiryWarning
     }

@@ -106,7 +106,7 @@ public enum ReadinessChecks {
         guard try BackupRun.isPart(directory, ofFileSystemsOf: subject.root) else {
             return .green("'\(path)' is a file system of its own, \(free)")
         }
-        if subject.request.backup.allowsRootFileSystem {
+        if subject.request.recovery.backup.allowsRootFileSystem {
             return .green("'\(path)' lies on a file system of the node, as allowed; \(free)")
         }
         return .amber(
@@ -122,8 +122,8 @@ public enum ReadinessChecks {
             journal = try StepJournal.open(in: path)
         } catch {
             // Without a directory there is no journal either; the check of the partition tells.
-            if case .files(let error) = error, error.errno == .noSuchFileOrDirectory {
-                return .amber("cannot be told: '\(path)' is not there", next: "mount \(path)")
+            if case .other(let error as FilesError) = error, error.errno == .noSuchFileOrDirectory {
+                return .amber("unknown: '\(path)' does not exist", next: "mount \(path)")
             }
             return .red(error.summary, next: "upgrade-recovery --restart")
         }
@@ -272,19 +272,16 @@ public enum ReadinessChecks {
 
     @Sendable private static func deployment(_ subject: ReadinessSubject) async throws -> Verdict {
         let proof = try subject.proved()
-        _ = try await proof.recordedDeployment()
-        let all = try await subject.node.deployments.deployments() ?? []
-        guard let index = all.firstIndex(where: { $0.name == proof.point.manifest.deployment }) else {
+        guard let (wanted, all) = try await proof.recordedDeployment() else {
             return .green(
                 proof.point.manifest.deployment == nil
                     ? "the recovery point has none" : "the node is not managed by ostree"
             )
         }
-        try await proof.refuseUnlessBootable(all[index])
-        let text = "'\(all[index].label)' is \(all[index].isBooted ? "booted" : "here and can be booted")"
-        return all[index].isPinned
-            ? .green("\(text), and pinned")
-            : .amber("\(text), but not pinned: the next upgrade can remove it", next: "ostree admin pin \(index)")
+        try await proof.refuseUnlessBootable(wanted)
+        let text = "'\(wanted.label)' is \(wanted.isBooted ? "booted" : "present and can be booted")"
+        guard !wanted.isPinned, let index = all.firstIndex(of: wanted) else { return .green("\(text), and pinned") }
+        return .amber("\(text), but not pinned: the next upgrade can remove it", next: "ostree admin pin \(index)")
     }
 
     @Sendable private static func images(_ subject: ReadinessSubject) async throws -> Verdict {
@@ -314,7 +311,7 @@ public enum ReadinessChecks {
     }
 
     @Sendable private static func backupSpace(_ subject: ReadinessSubject) async throws -> Verdict {
-        var request = subject.request.backup
+        var request = subject.request.recovery.backup
         request.allowsRootFileSystem = true  // the check of the partition tells
         let run = BackupRun(request, on: subject.node, meter: subject.meter)
         let forecast: BackupForecast
@@ -342,7 +339,7 @@ public enum ReadinessChecks {
             in: subject.root,
             profile: profile,
             nodeName: NodeIdentity.read(from: subject.root, isRunningSystem: subject.node.isRunningSystem).name,
-            overrides: subject.request.backup.etcd
+            overrides: subject.request.recovery.backup.etcd
         )
         guard let endpoint else {
             return profile == .plain
@@ -380,7 +377,7 @@ public enum ReadinessChecks {
 extension ReadinessSubject {
     /// What kind of node it is: what was said, else what its files say.
     func profile() throws -> NodeProfile {
-        switch request.backup.profile {
+        switch request.recovery.backup.profile {
         case .fixed(let profile): profile
         case .detect: try ProfileDetector.detect(in: root).profile
         }

@@ -1,37 +1,18 @@
 import NodeInterface
 import RecoveryPoints
 
-/// What is to be done about the deployment that a recovery point recorded.
-enum RecordedDeployment {
-    /// Nothing, and this is why.
-    case over(StepOutcome)
-    /// It is not the booted one; with all that the node has.
-    case toBoot(Deployment, among: [Deployment])
-}
-
-extension RecoveryContext {
-    /// Looks for the recorded deployment among the node's, unless the operator said to stay on the booted one.
-    /// - Throws: ``RecoveryError/deploymentGone(_:)``.
-    func recordedDeployment() async throws -> RecordedDeployment {
-        if point.manifest.deployment != nil, skips(.deployment) { return .over(.skipped("left out with --force")) }
-        return try await proof.recordedDeployment()
-    }
-}
-
 extension Proof {
-    /// Looks for the recorded deployment among the node's.
+    /// The deployment that the recovery point recorded, among all that the node has; `nil` when it recorded none, or the
+    /// node is not managed by ostree.
     /// - Throws: ``RecoveryError/deploymentGone(_:)``.
-    func recordedDeployment() async throws -> RecordedDeployment {
-        guard let recorded = point.manifest.deployment else {
-            return .over(.skipped("the recovery point has no deployment"))
-        }
-        guard let all = try await node.deployments.deployments() else {
-            return .over(.skipped("the node is not managed by ostree"))
+    func recordedDeployment() async throws -> (wanted: Deployment, all: [Deployment])? {
+        guard let recorded = point.manifest.deployment, let all = try await node.deployments.deployments() else {
+            return nil
         }
         guard let wanted = all.first(where: { $0.name == recorded }) else {
             throw RecoveryError.deploymentGone(recorded)
         }
-        return wanted.isBooted ? .over(.done("'\(wanted.label)' is booted")) : .toBoot(wanted, among: all)
+        return (wanted, all)
     }
 
     /// - Throws: ``RecoveryError/notBootable(deployment:reasons:)``.
@@ -40,5 +21,16 @@ extension Proof {
         guard obstacles.isEmpty else {
             throw RecoveryError.notBootable(deployment: deployment.label, reasons: obstacles)
         }
+    }
+}
+
+extension RecoveryContext {
+    /// The deployment that the recovery point recorded, for steps with the condition
+    /// ``StepCondition/recordedDeployment``.
+    func recordedDeployment() async throws -> (wanted: Deployment, all: [Deployment]) {
+        guard let found = try await proof.recordedDeployment() else {
+            throw RecoveryError.deploymentGone(point.manifest.deployment ?? "none")
+        }
+        return found
     }
 }

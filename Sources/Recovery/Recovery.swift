@@ -20,10 +20,10 @@ public struct Recovery {
         self.meter = meter
     }
 
-    /// Begins a recovery.
+    /// Starts a recovery.
     ///
     /// - Throws: ``RecoveryError``. When it is thrown by a step of the phase `prove` nothing has changed and no
-    ///   recovery is under way; later the journal stays, and ``resume()`` goes on.
+    ///   recovery is under way; later the journal stays, and ``resume()`` continues.
     public func begin() async throws(RecoveryError) -> RecoveryEnding {
         do {
             let (store, lock) = try open()
@@ -31,7 +31,7 @@ public struct Recovery {
                 guard !journal.hasChangedTheNode else {
                     throw RecoveryError.underWay(directory: store.path.string, generation: journal.header.generation)
                 }
-                // It was cut while it proved, and has changed nothing.
+                // It was interrupted while proving, and has changed nothing.
                 try await forget(journal, store)
             }
             return try await begin(in: store, lock, recovery: Self.newIdentity())
@@ -40,7 +40,7 @@ public struct Recovery {
         }
     }
 
-    /// Goes on with the recovery under way, after a reboot or a failure.
+    /// Continues the recovery under way, after a reboot or a failure.
     public func resume() async throws(RecoveryError) -> RecoveryEnding {
         do {
             let (store, lock) = try open()
@@ -58,20 +58,20 @@ public struct Recovery {
         }
     }
 
-    /// Forgets which steps are done, and begins anew with the same recovery point unless another one is named.
+    /// Forgets which steps are done, and starts over with the same recovery point unless another one is named.
     ///
-    /// The identity of the recovery stays, so that the failed state that it has kept counts on.
+    /// The identity of the recovery stays, so that the failed state that it has kept remains the one to undo to.
     public func restart() async throws(RecoveryError) -> RecoveryEnding {
         do {
             let (store, lock) = try open()
             var request = request
             var forgotten: StepJournal?
             var identity = Self.newIdentity()
-            var carried: [String: String]?
+            var carried: JournalValues?
             do throws(RecoveryError) {
                 forgotten = try StepJournal.open(in: store.path)
                 if let journal = forgotten {
-                    let over = RecoverySequence.steps.filter { journal.isOver($0.name) }.map(\.name)
+                    let over = journal.sequence.steps.filter { journal.isOver($0.name) }.map(\.name)
                     node.log.notice(
                         "Forgot the steps \(over.isEmpty ? "of an empty journal" : over.joined(separator: ", "))"
                     )
@@ -85,11 +85,11 @@ public struct Recovery {
                     if journal.hasChangedTheNode { carried = journal.lasting }
                 }
             } catch {
-                guard case .journalDamaged(let path) = error else { throw error }
-                node.log.warning("the step journal '\(path)' is damaged; nothing of it counts, continuing")
-                // Nobody can tell how far it was: whatever it can have done counts as done.
-                identity = try PointFiles.recovery(in: store) ?? identity
-                carried = ["files.changed": "true"]
+                guard error.isAboutUnreadableJournal else { throw error }
+                node.log.warning("\(error.summary); ignoring it, continuing")
+                // How far it was is unknown: whatever it can have done counts as done.
+                identity = try Self.identityOfUnreadableJournal(in: store) ?? identity
+                carried = JournalValues(JournalKeys.filesChanged, true)
             }
             if let forgotten, carried == nil { try await forget(forgotten, store) }
             return try await Recovery(request, on: node, meter: meter)
@@ -105,7 +105,7 @@ public struct Recovery {
         in store: RecoveryStore,
         _ lock: FileLock,
         recovery: String,
-        carried: [String: String]? = nil
+        carried: JournalValues? = nil
     ) async throws -> RecoveryEnding {
         let point = try Self.point(of: request, in: store)
         try clear(store)
@@ -114,18 +114,17 @@ public struct Recovery {
             generation: point.generation,
             manifestSHA256: point.manifestDigest.hex,
             begunAt: node.now().iso8601,
-            toolVersion: request.toolVersion,
+            toolVersion: request.backup.toolVersion,
             undoes: request.undoes,
             skippedChecks: request.skippedChecks.sorted { $0.rawValue < $1.rawValue },
-            keptPaths: request.keptPaths.map(\.description),
+            keptPaths: request.allKeptPaths.map(\.description),
             keepsFailedState: request.keepsFailedState,
             rebootsByItself: request.rebootsByItself,
             carried: carried
         )
-        let journal = try StepJournal.begin(header, in: store.path)
-        node.log.notice(
-            "Recovering '\(point.manifest.node.name)' to recovery point \(point.generation) of \(point.manifest.createdAt)"
-        )
+        let journal = try StepJournal.begin(header, request.sequence, in: store.path)
+        let name = point.manifest.node.name
+        node.log.notice("Recovering '\(name)' to recovery point \(point.generation) of \(point.manifest.createdAt)")
         return try await run(journal, point, store, lock)
     }
 
@@ -144,10 +143,10 @@ public struct Recovery {
             journal: journal,
             meter: meter
         )
-        try Enforcement.putBack(in: context)
-        meter.plan(components: RecoverySequence.steps.count, totalBytes: 0)
+        try SELinuxMode.putBack(in: context)
+        meter.plan(components: journal.sequence.steps.count, totalBytes: 0)
         do {
-            let ending = try await Sequencer(steps: RecoverySequence.steps, context: context).run()
+            let ending = try await Sequencer(sequence: context.sequence, context: context).run()
             switch ending {
             case .completed:
                 try journal.close()
@@ -160,16 +159,16 @@ public struct Recovery {
             }
             return ending
         } catch {
-            // As long as nothing has changed there is nothing to go on with either.
+            // As long as nothing has changed there is nothing to continue either.
             if !journal.hasChangedTheNode { try await forget(journal, store) }
             throw error
         }
     }
 
-    /// Removes what backups that were cut have left: it can be what fills the partition.
+    /// Removes what interrupted backups have left: it can be what fills the partition.
     private func clear(_ store: RecoveryStore) throws(StoreError) {
         for name in try store.removeLeftovers() {
-            node.log.notice("Removed '\(name)', which a run that was cut has left")
+            node.log.notice("Removed '\(name)', left by an interrupted run")
         }
     }
 
@@ -180,7 +179,7 @@ public struct Recovery {
             point.profile != .plain, point.manifest.component(.etcd) != nil
         {
             do {
-                let files = try PointFiles(point: point, in: store, recovery: identity, node: node, jobs: request.jobs)
+                let files = try ArchivedFiles(point, node: node, jobs: request.jobs)
                 let member = try EtcdMember.read(
                     from: files.staticPods,
                     profile: point.profile,
@@ -189,11 +188,11 @@ public struct Recovery {
                 let root = try RootDirectory(path: node.root)
                 try EtcdPlacement(member, in: root, recovery: identity).removeStaged()
             } catch {
-                // A damaged point cannot tell where; then nothing was staged either.
+                // A damaged point does not say where; then nothing was staged either.
                 node.log.debug("nothing staged was removed: \(error)")
             }
         }
-        try PointFiles.remove(identity, from: store)
+        try StepJournal.removeUnpackedFiles(of: identity, from: store)
         try StepJournal.remove(in: store.path)
     }
 
@@ -214,6 +213,17 @@ public struct Recovery {
         }
         guard let point = try store.newest() else { throw StoreError.empty(directory: store.path.string) }
         return point
+    }
+
+    /// The identity of the recovery whose journal cannot be read: from the journal's first line as far as that is
+    /// legible, else from the failed state that was kept since the last recovery was done.
+    private static func identityOfUnreadableJournal(in store: RecoveryStore) throws -> String? {
+        if let identity = try StepJournal.legibleIdentity(in: store.path) { return identity }
+        guard let failed = try store.newestFailedState() else { return nil }
+        let last = try StepJournal.open(in: store.path, name: StepJournal.lastName)
+        if let last, last.header.begunAt >= failed.manifest.createdAt { return nil }
+        return failed.manifest.failedState?.recovery == last?.header.recovery
+            ? nil : failed.manifest.failedState?.recovery
     }
 
     private static func newIdentity() -> String {

@@ -17,6 +17,8 @@ final class RecoveryContext {
     let lock: FileLock
     let point: RecoveryPoint
     let journal: StepJournal
+    /// The steps of the recovery.
+    let sequence: RecoverySequence
     let meter: ProgressMeter
 
     init(
@@ -35,6 +37,7 @@ final class RecoveryContext {
         self.lock = lock
         self.point = point
         self.journal = journal
+        sequence = journal.sequence
         self.meter = meter
     }
 
@@ -42,11 +45,9 @@ final class RecoveryContext {
     var identity: String { journal.header.recovery }
 
     /// Whether the check was left out by the operator.
-    func skips(_ check: RecoveryRequest.Check) -> Bool {
-        journal.header.skippedChecks.contains(check) || request.skippedChecks.contains(check)
-    }
+    func skips(_ check: RecoveryRequest.Check) -> Bool { situation.skippedChecks.contains(check) }
 
-    /// Whether the program reboots the node: said at the beginning, or now.
+    /// Whether the program reboots the node: said at the start, or now.
     var rebootsByItself: Bool { journal.header.rebootsByItself || request.rebootsByItself }
 
     /// The kernel's id of this boot; `nil` where none is running below the root.
@@ -61,7 +62,7 @@ final class RecoveryContext {
     }
 
     /// Writes down, while a step runs, what later runs and steps need to know.
-    func note(_ values: [String: String], of step: String) throws {
+    func note(_ values: JournalValues, of step: String) throws {
         try journal.append(
             StepJournal.Record(
                 step: step,
@@ -73,15 +74,23 @@ final class RecoveryContext {
         )
     }
 
-    /// The static pods of the recovery point as files of their own, made once.
-    func pointFiles() throws -> PointFiles {
-        if let known = unpacked { return known }
-        let files = try PointFiles(point: point, in: store, recovery: identity, node: node, jobs: request.jobs)
-        unpacked = files
+    /// The files of the recovery point that say who and what it is, read once.
+    func pointFiles() throws -> ArchivedFiles {
+        if let known = pointFilesRead { return known }
+        let files = try ArchivedFiles(point, node: node, jobs: request.jobs)
+        pointFilesRead = files
         return files
     }
 
-    private var unpacked: PointFiles?
+    private var pointFilesRead: ArchivedFiles?
+
+    /// The etcd component of the recovery point, for steps with the condition that it has one.
+    func etcdEntry() throws -> ComponentEntry {
+        guard let entry = point.manifest.component(.etcd) else {
+            throw RecoveryError.memberUnknown("it has no component 'etcd'")
+        }
+        return entry
+    }
 
     /// The checks of the phase `prove`.
     var proof: Proof {
@@ -97,34 +106,19 @@ final class RecoveryContext {
 
     // MARK: Trees
 
-    /// The engine that makes the trees of a component equal to the recovery point; `nil` when the point has none.
-    func restorer(for component: ComponentName) throws -> TreeRestorer? {
-        try proof.restorer(for: component)
-    }
-
     /// Restores the trees of a component.
     func restore(_ component: ComponentName) throws -> StepOutcome {
-        guard let restorer = try restorer(for: component) else {
+        guard let restorer = try proof.restorer(for: component) else {
             return .skipped(point.manifest.reasonForLack(of: component))
         }
         meter.begin(component.rawValue, activity: "restoring", totalBytes: 0)
-        let summary = try Enforcement.keeping(in: self) {
+        let summary = try SELinuxMode.keeping(in: self) {
             try restorer.run { [meter] _, bytes in
                 let done = meter.current.doneBytes
                 if bytes > done { meter.advance(bytes: bytes - done) }
             }
         }
         let changes = summary.written + summary.metadataOnly + summary.removed
-        return .done(summary.sentence, values: ["changes.\(component)": "\(changes)"])
-    }
-}
-
-extension Manifest {
-    /// Why a recovery point has nothing of a component.
-    func reasonForLack(of component: ComponentName) -> String {
-        if let skipped = skipped.first(where: { $0.name == component.rawValue }) {
-            return "the recovery point has no component '\(component)': \(skipped.reason)"
-        }
-        return "the recovery point has no component '\(component)'"
+        return .done(summary.sentence, values: JournalValues(JournalKeys.changes(of: component), changes))
     }
 }

@@ -1,7 +1,6 @@
-public import Archives
-public import Backup
-public import Files
-public import RecoveryPoints
+import Backup
+import Files
+import RecoveryPoints
 public import Reporting
 
 /// What can keep a node from being recovered.
@@ -10,13 +9,15 @@ public indirect enum RecoveryError: OperatorError {
     case notRoot
     /// A recovery is under way, and a new one was to begin.
     case underWay(directory: String, generation: Int)
-    /// There is no recovery to go on with.
+    /// There is no recovery to continue.
     case nothingToResume(directory: String)
     /// There is no failed state to go back to.
     case nothingToUndo(directory: String)
     /// The journal cannot be what this program wrote.
     case journalDamaged(String)
-    /// The recovery point is not the one that the journal was begun for.
+    /// The journal is about a sequence of steps that this program does not know.
+    case sequenceUnknown(String, directory: String)
+    /// The recovery point is not the one that the journal was started for.
     case pointReplaced(generation: Int)
     /// The recovery point does not read back; the first fault of each part.
     case pointDamaged(generation: Int, faults: [String])
@@ -36,9 +37,9 @@ public indirect enum RecoveryError: OperatorError {
     case wrongDeployment(wanted: String, booted: String)
     /// The node was not rebooted.
     case notRebooted
-    /// There is not enough space; sizes in bytes, and whether the way back is part of what is needed.
+    /// There is not enough space; sizes in bytes, and whether the undo point is part of what is needed.
     case noSpace(place: String, neededBytes: Int64, freeBytes: Int64, forWayBack: Bool)
-    /// The recovery point does not tell how its etcd member is called or reached.
+    /// The recovery point does not say how its etcd member is called or reached.
     case memberUnknown(String)
     /// A process has etcd's database open; its path.
     case etcdRuns(String)
@@ -51,18 +52,10 @@ public indirect enum RecoveryError: OperatorError {
     /// A step that proves failed; with whether an earlier try has changed the node, so that the recovery stays under
     /// way.
     case proof(String, RecoveryError, isUnderWay: Bool)
-    /// An error of the backup's modules.
-    case backup(BackupError)
-    /// The system refused an operation on a file.
-    case files(FilesError)
-    /// An archive could not be read.
-    case archive(ArchiveError)
-    /// The store could not be used.
-    case store(StoreError)
     /// Stopped from outside.
     case stopped(Stopped)
-    /// An error of an adapter, unchanged.
-    case adapter(any OperatorError)
+    /// An error of another module, unchanged.
+    case other(any OperatorError)
 
     /// What failed, on what, and why.
     public var summary: String {
@@ -73,8 +66,10 @@ public indirect enum RecoveryError: OperatorError {
         case .nothingToResume(let directory): "no recovery is under way in '\(directory)'"
         case .nothingToUndo(let directory): "there is no failed state in '\(directory)' to go back to"
         case .journalDamaged(let path): "the step journal '\(path)' is damaged"
+        case .sequenceUnknown(let name, let directory):
+            "the recovery in '\(directory)' was started by a newer program, with the sequence '\(name)'"
         case .pointReplaced(let generation):
-            "recovery point \(generation) is not the one that the recovery was begun with"
+            "recovery point \(generation) is not the one that the recovery was started with"
         case .pointDamaged(let generation, let faults):
             "recovery point \(generation) is damaged: \(Self.list(faults))"
         case .otherNode(let difference): "the recovery point is not of this node: \(difference)"
@@ -93,19 +88,15 @@ public indirect enum RecoveryError: OperatorError {
         case .notRebooted: "the node has not been rebooted since the recovery paused for it"
         case .noSpace(let place, let needed, let free, _):
             "not enough space at '\(place)': about \(ByteCount(needed)) needed, \(ByteCount(free)) free"
-        case .memberUnknown(let reason): "the recovery point does not tell who its etcd member is: \(reason)"
+        case .memberUnknown(let reason): "the recovery point does not identify its etcd member: \(reason)"
         case .etcdRuns(let path): "a process still has etcd's database '\(path)' open"
         case .otherCluster(let wanted, let found):
             "etcd answers as cluster \(found), but cluster \(wanted) was restored"
         case .waitedInVain(let what, let limit, let lastSeen, _):
             "waited \(limit.operatorText) for \(what); last seen: \(lastSeen)"
         case .step(let name, let error), .proof(let name, let error, _): "step '\(name)': \(error.summary)"
-        case .backup(let error): error.summary
-        case .files(let error): error.summary
-        case .archive(let error): error.summary
-        case .store(let error): error.summary
         case .stopped(let error): error.summary
-        case .adapter(let error): error.summary
+        case .other(let error): error.summary
         }
     }
 
@@ -113,48 +104,49 @@ public indirect enum RecoveryError: OperatorError {
     public var hint: String? {
         switch self {
         case .notRoot: "run it again with sudo"
-        case .underWay: "go on with --resume, look with --status, or forget what was done with --restart"
-        case .nothingToResume: "begin one with 'upgrade-recovery'"
+        case .underWay: "continue with --resume, look with --status, or start over with --restart"
+        case .nothingToResume: "start one with 'upgrade-recovery'"
         case .nothingToUndo: "'node-backup list' shows what there is"
-        case .journalDamaged: "begin anew with 'upgrade-recovery --restart': every step can run a second time"
-        case .pointReplaced: "begin anew with 'upgrade-recovery --restart'"
+        case .journalDamaged: "start over with 'upgrade-recovery --restart': every step can run a second time"
+        case .sequenceUnknown(_, let directory):
+            "continue with the program that started it, '\(directory)/upgrade-recovery --resume', or start over with "
+                + "'upgrade-recovery --restart'"
+        case .pointReplaced: "start over with 'upgrade-recovery --restart'"
         case .pointDamaged:
             "use another one: 'node-backup list' shows them, '--point N' names one"
-        case .otherNode: "if this is the node all the same, add '--skip-check identity'"
-        case .otherProfile: "if that is right all the same, add '--skip-check identity'"
-        case .certificatesExpired: "to go on and have them renewed afterwards, add '--skip-check certificates'"
-        case .imagesMissing: "bring the images here, or if a registry can be reached add '--skip-check images'"
+        case .otherNode: "if this really is the node, add '--skip-check identity'"
+        case .otherProfile: "if that is right, add '--skip-check identity'"
+        case .certificatesExpired: "to continue and renew them afterwards, add '--skip-check certificates'"
+        case .imagesMissing: "pull or import the images, or if a registry can be reached add '--skip-check images'"
         case .notBootable, .deploymentGone:
-            "to restore onto the deployment that is booted now, begin again with --force"
+            "to restore onto the deployment that is booted now, run it again with --force"
         case .wrongDeployment(let wanted, _):
-            "choose '\(wanted)' in the boot menu, or run 'upgrade-recovery --resume --force' to go on here"
+            "choose '\(wanted)' in the boot menu, or run 'upgrade-recovery --resume --force' to stay on this one"
         case .notRebooted: "run 'systemctl reboot', then 'upgrade-recovery --resume'"
         case .noSpace(_, _, _, forWayBack: true):
-            "make room there ('node-backup prune --keep 1' removes old recovery points), or go on without the way back: --without-undo"
+            "make room there ('node-backup prune --keep 1' removes old recovery points), or run it without an undo point: "
+                + "--without-undo"
         case .noSpace(let place, _, _, forWayBack: false):
             "make room there: 'du -xh \(place) | sort -h | tail' shows what is large"
         case .memberUnknown: "look at the static pods with 'node-backup extract POINT static-pods --to DIR'"
-        case .etcdRuns(let path): "end it ('fuser \(path)' names it), then 'upgrade-recovery --resume'"
-        case .otherCluster: "look with 'ss -ltnp' what listens there, end it, then 'upgrade-recovery --resume'"
-        case .waitedInVain(_, _, _, let look): "look at \(look), mend that, then 'upgrade-recovery --resume'"
+        case .etcdRuns(let path): "stop it ('fuser \(path)' names it), then 'upgrade-recovery --resume'"
+        case .otherCluster: "check with 'ss -ltnp' what is listening there; stop it, then 'upgrade-recovery --resume'"
+        case .waitedInVain(_, _, _, let look): "look at \(look), fix that, then 'upgrade-recovery --resume'"
         case .step("keep-failed-state", let error) where error.isForWantOfSpace:
             "make room on the recovery partition ('node-backup prune --keep 1' removes old recovery points), then "
-                + "'upgrade-recovery --resume'; or give the way back up: 'upgrade-recovery --restart --without-undo'"
+                + "'upgrade-recovery --resume'; or continue without an undo point: "
+                + "'upgrade-recovery --restart --without-undo'"
         case .step(_, let error):
             error.saysHowToGoOn ? error.hint : "\(error.remedy), then 'upgrade-recovery --resume'"
-        case .proof(_, .stopped, isUnderWay: false): "nothing was changed; run it again when it is time"
+        case .proof(_, .stopped, isUnderWay: false): "nothing was changed; run it again when ready"
         case .proof(_, .stopped(let error), isUnderWay: true): RecoveryError.stopped(error).hint
         case .proof(_, let error, isUnderWay: false):
             "nothing was changed; \(error.saysHowToGoOn ? error.remedy : "\(error.remedy), then run it again")"
         case .proof(_, let error, isUnderWay: true):
-            "this try has changed nothing, earlier ones have; \(error.remedy); "
-                + "then begin anew with 'upgrade-recovery --restart'"
-        case .backup(let error): error.hint
-        case .files(let error): error.hint
-        case .archive(let error): error.hint
-        case .store(let error): error.hint
-        case .stopped: "run 'upgrade-recovery --resume' to go on"
-        case .adapter(let error): error.hint
+            "this attempt changed nothing, earlier ones did; \(error.remedy); "
+                + "then start over with 'upgrade-recovery --restart'"
+        case .stopped: "run 'upgrade-recovery --resume' to continue"
+        case .other(let error): error.hint
         }
     }
 
@@ -165,17 +157,14 @@ public indirect enum RecoveryError: OperatorError {
         case .underWay: .recoveryUnderWay
         case .nothingToResume, .nothingToUndo, .deploymentGone: .noInput
         case .journalDamaged, .pointReplaced, .pointDamaged, .memberUnknown: .dataError
+        case .sequenceUnknown: .config
         case .otherNode, .otherProfile: .config
         case .certificatesExpired, .imagesMissing, .notBootable, .wrongDeployment: .unavailable
         case .notRebooted, .stopped: .tempFail
         case .noSpace: .cantCreate
         case .etcdRuns, .otherCluster, .waitedInVain: .unavailable
         case .step(_, let error), .proof(_, let error, _): error.exitStatus
-        case .backup(let error): error.exitStatus
-        case .files(let error): error.exitStatus
-        case .archive(let error): error.exitStatus
-        case .store(let error): error.exitStatus
-        case .adapter(let error): error.exitStatus
+        case .other(let error): error.exitStatus
         }
     }
 
@@ -184,11 +173,15 @@ public indirect enum RecoveryError: OperatorError {
         switch self {
         case .noSpace: true
         case .step(_, let error), .proof(_, let error, _): error.isForWantOfSpace
-        case .backup(let error): error.isForWantOfSpace
-        case .files(let error): error.isForWantOfSpace
-        case .archive(let error): error.isForWantOfSpace
-        case .store(let error): error.isForWantOfSpace
-        case .adapter(let error): error.isForWantOfSpace
+        case .other(let error): error.isForWantOfSpace
+        default: false
+        }
+    }
+
+    /// Whether the journal of the recovery under way cannot be read by this program.
+    var isAboutUnreadableJournal: Bool {
+        switch self {
+        case .journalDamaged, .sequenceUnknown: true
         default: false
         }
     }
@@ -204,20 +197,19 @@ public indirect enum RecoveryError: OperatorError {
     /// Whether the hint names the command that goes on with the recovery: those of other modules do not know it.
     private var saysHowToGoOn: Bool {
         switch self {
-        case .backup, .files, .archive, .store, .memberUnknown, .pointDamaged: false
-        case .adapter(let error): error is UnexpectedError
+        case .memberUnknown, .pointDamaged: false
+        case .other(let error): error is UnexpectedError
         default: true
         }
     }
 
-    /// What is to be mended before it goes on.
+    /// What is to be fixed before it continues.
     private var remedy: String {
-        switch self {
-        case .files, .archive, .adapter:
-            isForWantOfSpace
-                ? "make room there ('df -h; df -i' shows which file system is full)" : hint ?? "mend that"
-        default: hint ?? "mend that"
+        if case .other(let error) = self, error.isForWantOfSpace, !(error is StoreError), !(error is BackupError) {
+            // their hints know the recovery partition
+            return "make room there ('df -h; df -i' shows which file system is full)"
         }
+        return hint ?? "fix that"
     }
 
     private static func list(_ items: [String]) -> String {
@@ -227,20 +219,17 @@ public indirect enum RecoveryError: OperatorError {
 
     /// The same, of an operation on a file in the store.
     static func inStore(_ error: any Error) -> RecoveryError {
-        if let error = error as? FilesError { .store(.system(error)) } else { .wrapping(error) }
+        if let error = error as? FilesError { .other(StoreError.system(error)) } else { .wrapping(error) }
     }
 
     /// Any error as one of this module: what is an operator error stays what it is.
     static func wrapping(_ error: any Error) -> RecoveryError {
         switch error {
         case let error as RecoveryError: error
-        case let error as BackupError: .backup(error)
-        case let error as FilesError: .files(error)
-        case let error as ArchiveError: .archive(error)
-        case let error as StoreError: .store(error)
         case let error as Stopped: .stopped(error)
-        case let error as any OperatorError: .adapter(error)
-        default: .adapter(UnexpectedError(reason: "\(error)", again: "'upgrade-recovery --resume --verbose'"))
+        case BackupError.stopped(let error): .stopped(error)
+        case let error as any OperatorError: .other(error)
+        default: .other(UnexpectedError(reason: "\(error)", again: "'upgrade-recovery --resume --verbose'"))
         }
     }
 }

@@ -41,6 +41,18 @@ public struct RecoveryPlan: Sendable, Codable, Equatable {
         public var name: String
         /// What it does.
         public var summary: String
+        /// What must hold for it to be run; empty when it always is.
+        public var conditions: [String]
+        /// Why it has nothing to do on this node; absent when it is run, and where no node was looked at.
+        public var skipped: String?
+
+        init(_ step: Step, skipped: String?) {
+            phase = step.phase.rawValue
+            name = step.name
+            summary = step.summary
+            conditions = step.conditions.map(\.text)
+            self.skipped = skipped
+        }
     }
 
     /// The recovery point.
@@ -87,13 +99,22 @@ extension Recovery {
                 createdAt: point.manifest.createdAt,
                 node: point.manifest.node.name,
                 profile: point.manifest.profile,
-                etcdRevisionNow: etcdRevision(in: proof.root, point),
+                etcdRevisionNow: etcdRevision(proof),
                 etcdRevision: point.manifest.etcd?.currentRevision,
                 deploymentNow: try await node.deployments.deployments()?.first { $0.isBooted }?.name,
                 deployment: point.manifest.deployment,
                 trees: [],
-                steps: RecoverySequence.listing
+                steps: []
             )
+            let situation = StepSituation(
+                node: node,
+                manifest: point.manifest,
+                skippedChecks: request.skippedChecks,
+                keepsFailedState: request.keepsFailedState
+            )
+            for step in request.sequence.steps {
+                plan.steps.append(RecoveryPlan.StepEntry(step, skipped: try await step.reasonToSkip(situation)))
+            }
             for component in TreeComponents.names {
                 let summary = try proof.restorer(for: component)?.plan { difference in
                     try report(component.rawValue, difference)
@@ -118,15 +139,9 @@ extension Recovery {
     }
 
     /// etcd's revision now; `nil` when it cannot be asked, which is no surprise on a failed node.
-    private func etcdRevision(in root: RootDirectory, _ point: RecoveryPoint) -> Int64? {
+    private func etcdRevision(_ proof: Proof) -> Int64? {
         do {
-            let endpoint = try EtcdLocator.locate(
-                in: root,
-                profile: point.profile,
-                nodeName: point.manifest.node.name,
-                overrides: .init()
-            )
-            guard let endpoint else { return nil }
+            guard let endpoint = try proof.etcdEndpoint() else { return nil }
             return try node.etcd.status(of: endpoint, limit: .seconds(5)).revision
         } catch {
             node.log.debug("etcd's revision is not known: \(error)")

@@ -11,7 +11,7 @@ public struct RecoveryProgress: Sendable, Codable, Equatable {
     public enum State: String, Sendable, Codable {
         /// There never was one, or its journal is gone.
         case none
-        /// Begun, and not paused: it runs, was cut, or a step failed.
+        /// Started, and not paused: it is running, was interrupted, or a step failed.
         case underWay = "under-way"
         /// It waits for a reboot.
         case paused
@@ -63,7 +63,7 @@ public struct RecoveryProgress: Sendable, Codable, Equatable {
         }
         generation = journal.header.generation
         begunAt = journal.header.begunAt
-        steps = RecoverySequence.steps.map { step in
+        steps = journal.sequence.steps.map { step in
             let last = journal.last(of: step.name)
             return StepEntry(
                 phase: step.phase.rawValue,
@@ -77,14 +77,14 @@ public struct RecoveryProgress: Sendable, Codable, Equatable {
             state = .done
             return
         }
-        let next = RecoverySequence.steps.first { !journal.isOver($0.name) }
+        let next = journal.sequence.steps.first { !journal.isOver($0.name) }
         self.next = next?.name
         state = .underWay
         command = "upgrade-recovery --resume"
         if let next, let last = journal.last(of: next.name), last.event == .paused {
             state = .paused
             let boot: String?
-            do { boot = try RecoveryContext.bootID(in: RootDirectory(path: root)) } catch { throw .files(error) }
+            do { boot = try RecoveryContext.bootID(in: RootDirectory(path: root)) } catch { throw .wrapping(error) }
             if boot == last.boot { command = "systemctl reboot, then upgrade-recovery --resume" }
         }
     }

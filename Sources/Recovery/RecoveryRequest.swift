@@ -1,3 +1,4 @@
+public import Backup
 public import Files
 public import SystemPackage
 
@@ -17,19 +18,23 @@ public struct RecoveryRequest: Sendable {
         case space
     }
 
-    /// The directory that holds the recovery points, as a path of this machine.
-    public var directory: FilePath
+    /// What a backup of this node is asked for: the directory of the recovery points, where etcd answers, what is left
+    /// out.
+    ///
+    /// The recovery point of the failed state is taken by it, and every step that needs one of its answers has it from
+    /// here: what `node-backup create` and the doctor honour, a recovery honours.
+    public var backup: BackupRequest
     /// The recovery point to go back to; `nil` takes the newest one.
     public var generation: Int?
     /// Whether to go back to the failed state that the last recovery has kept.
     public var undoes = false
     /// The checks that are left out.
     public var skippedChecks: Set<Check> = []
-    /// Paths that stay as they are on the node, beside those of ``RestoreExclusions``.
+    /// Paths that stay as they are on the node, beside those of ``RestoreExclusions`` and those that backups leave out.
     public var keptPaths: [PathPattern] = []
-    /// Whether a recovery point of the failed state is taken first; without it there is no way back.
+    /// Whether a recovery point of the failed state is taken first; without it there is no undo.
     public var keepsFailedState = true
-    /// Whether the program reboots the node and goes on by itself afterwards.
+    /// Whether the program reboots the node and continues automatically afterwards.
     public var rebootsByItself = false
     /// Whether to stop after each phase.
     public var stopsAfterPhase = false
@@ -39,17 +44,20 @@ public struct RecoveryRequest: Sendable {
     public var stopLimit: Duration = .seconds(60)
     /// How far etcd's revision is raised, so that no watcher takes the old history for the new one.
     public var bumpRevision: UInt64 = 1_000_000_000
-    /// How many threads decompress and compress.
-    public var jobs: Int
-    /// The program that runs, for the unit that resumes and for the recovery point of the failed state.
+    /// The program that runs, for the unit that resumes.
     public var executable: FilePath?
-    /// The program and its version.
-    public var toolVersion: String
+    /// The steps.
+    public var sequence = RecoverySequence.twoReboots
 
     /// A request with the defaults of the command line.
-    public init(directory: FilePath, jobs: Int, toolVersion: String) {
-        self.directory = directory
-        self.jobs = jobs
-        self.toolVersion = toolVersion
-    }
+    public init(_ backup: BackupRequest) { self.backup = backup }
+
+    /// The directory that holds the recovery points, as a path of this machine.
+    public var directory: FilePath { backup.directory }
+
+    /// How many threads decompress and compress.
+    var jobs: Int { backup.jobs }
+
+    /// Everything that stays as it is on the node: what was named, and what backups leave out.
+    var allKeptPaths: [PathPattern] { keptPaths + backup.exclusions }
 }

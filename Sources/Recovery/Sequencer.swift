@@ -15,9 +15,9 @@ public enum RecoveryEnding: Sendable, Equatable {
     case phaseDone(next: Phase)
 }
 
-/// Runs steps in order, and knows from the journal which are over.
+/// Runs the steps of a sequence in order, and knows from the journal which are over.
 struct Sequencer {
-    let steps: [Step]
+    let sequence: RecoverySequence
     let context: RecoveryContext
 
     /// Runs what is left.
@@ -27,7 +27,7 @@ struct Sequencer {
     func run() async throws(RecoveryError) -> RecoveryEnding {
         let journal = context.journal
         var lastPhase: Phase?
-        for step in steps where !journal.isOver(step.name) {
+        for step in sequence.steps where !journal.isOver(step.name) {
             if let lastPhase, lastPhase != step.phase, context.request.stopsAfterPhase {
                 return .phaseDone(next: step.phase)
             }
@@ -44,7 +44,13 @@ struct Sequencer {
             try node.cancellation.check()
             try write(step, .started)
             node.log.info("\(step.summary)", metadata: ["step": "\(step.name)"])
-            switch try await step.action(context) {
+            let outcome: StepOutcome =
+                if let reason = try await step.reasonToSkip(context.situation) {
+                    .skipped(reason)
+                } else {
+                    try await step.action(context)
+                }
+            switch outcome {
             case .done(let text, let values):
                 try write(step, .done, note: text, values: values)
                 node.log.notice("\(step.name): \(text)", metadata: ["step": "\(step.name)"])
@@ -71,7 +77,7 @@ struct Sequencer {
         _ step: Step,
         _ event: StepJournal.Event,
         note: String? = nil,
-        values: [String: String] = [:]
+        values: JournalValues = .none
     ) throws {
         try context.journal.append(
             StepJournal.Record(

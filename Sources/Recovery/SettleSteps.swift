@@ -8,17 +8,16 @@ import SystemPackage
 
 /// The steps that wait until the node is well, and leave it as it was but for that.
 enum SettleSteps {
-    /// openshift: the operands that are rolled out anew, and the operators that do it.
+    /// openshift: the operands that are rolled out again, and the operators that do it.
     static let operands = [
         ("etcd", "etcd"), ("kubeapiserver", "kube-apiserver"),
         ("kubecontrollermanager", "kube-controller-manager"), ("kubescheduler", "kube-scheduler"),
     ]
 
     @Sendable static func waitForNode(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let cluster = context.node.cluster else { return .skipped(FileSteps.noUnits) }
-        guard context.point.profile != .plain else { return .skipped("the profile is plain") }
+        let cluster = context.cluster
         let name = try context.clusterNodeName()
-        // What etcd remembers of the node is from the time of the backup: only a later word of the kubelet counts.
+        // What etcd remembers of the node is from the time of the backup: only a later heartbeat counts.
         let begun = context.journal.last(of: "start-kubelet")?.at ?? ""
         let seen = try await context.wait(for: "node '\(name)' to be ready") {
             try context.approveRequests(ofNode: name, cluster)
@@ -27,36 +26,35 @@ enum SettleSteps {
             }
             guard readiness.isReady else { return .notYet("\(readiness.reason): \(readiness.message)") }
             guard readiness.heartbeat >= begun else {
-                return .notYet("ready, but by the kubelet's word of \(readiness.heartbeat), before the recovery")
+                return .notYet("Ready, but the last heartbeat (\(readiness.heartbeat)) predates the recovery")
             }
             return .there("node '\(name)' is ready")
         }
         return .done(seen)
     }
 
-    /// Has each operand rolled out anew, one after the other, until its new revision runs.
+    /// Has each operand rolled out again, one after the other, until its new revision runs.
     ///
     /// The reason that is left in the cluster tells the revision before: whoever runs this again asks for nothing twice
     /// and waits for the same.
     @Sendable static func redeploy(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let cluster = context.node.cluster else { return .skipped(FileSteps.noUnits) }
-        guard context.point.profile == .openshift else { return .skipped("only openshift has operators for that") }
+        let cluster = context.cluster
         let reason = "recovery-\(context.identity)-of-revision-"
         var revisions: [String] = []
         for (operand, name) in operands {
             let revision = try await context.wait(
-                for: "\(name) to be rolled out anew",
+                for: "\(name) to be rolled out again",
                 look: "'oc describe \(operand) cluster' and 'oc get pods -n openshift-\(name)'",
                 every: .seconds(5)
             ) {
                 let rollout = try cluster.rollout(of: operand)
                 guard rollout.reason.hasPrefix(reason), let before = Int(rollout.reason.dropFirst(reason.count)) else {
                     try cluster.redeploy(operand, reason: "\(reason)\(rollout.latestRevision)")
-                    return .notYet("its operator was asked to")
+                    return .notYet("asked its operator to roll it out")
                 }
                 let slowest = rollout.currentRevisions.min()
                 if let slowest, slowest > before { return .there("\(slowest)") }
-                let now = "\(slowest.map { "revision \($0)" } ?? "none") runs yet"
+                let now = slowest.map { "revision \($0) is still running" } ?? "no revision is running"
                 return .notYet(rollout.message.isEmpty ? now : "\(now): \(rollout.message)")
             }
             revisions.append("\(name) at revision \(revision)")
@@ -64,9 +62,8 @@ enum SettleSteps {
         return .done(revisions.joined(separator: ", "))
     }
 
-    @Sendable static func waitForOperators(_ context: RecoveryContext) async throws -> StepOutcome {
-        guard let cluster = context.node.cluster else { return .skipped(FileSteps.noUnits) }
-        guard context.point.profile == .openshift else { return .skipped("only openshift has cluster operators") }
+    @Sendable static func waitOperators(_ context: RecoveryContext) async throws -> StepOutcome {
+        let cluster = context.cluster
         let name = try context.clusterNodeName()
         let seen = try await context.wait(for: "the cluster operators to settle", every: .seconds(5)) {
             try context.approveRequests(ofNode: name, cluster)
@@ -87,8 +84,8 @@ enum SettleSteps {
         if context.point.profile != .plain, context.point.manifest.component(.etcd) != nil {
             try context.etcdPlacement().tidy()
         }
-        try PointFiles.remove(context.identity, from: context.store)
-        return .done("nothing of the recovery is left on the node but what it restored")
+        try StepJournal.removeUnpackedFiles(of: context.identity, from: context.store)
+        return .done("the recovery's own files were removed")
     }
 }
 

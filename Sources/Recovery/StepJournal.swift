@@ -31,11 +31,13 @@ final class StepJournal {
         var keptPaths: [String]
         var keepsFailedState: Bool
         var rebootsByItself: Bool
-        /// What still counts of a journal that was forgotten: values by name, as in records; absent when none was.
-        var carried: [String: String]?
+        /// What still counts of a journal that was forgotten; absent when none was.
+        var carried: JournalValues?
+        /// The name of the ``RecoverySequence``; absent in journals of programs that had only `two-reboots`.
+        var sequence: String?
 
         enum CodingKeys: String, CodingKey {
-            case recovery, generation, undoes, carried
+            case recovery, generation, undoes, carried, sequence
             case formatVersion = "format_version"
             case manifestSHA256 = "manifest_sha256"
             case begunAt = "begun_at"
@@ -63,29 +65,38 @@ final class StepJournal {
         /// For the operator: what was done, why it was skipped, what is to be done next, what went wrong.
         var note: String?
         /// What later steps need to know.
-        var values: [String: String]?
+        var values: JournalValues?
     }
 
     /// The journal's name when the recovery is done.
     static let lastName: FilePath.Component = "journal.last"
 
     let header: Header
+    /// The steps that its records are about.
+    let sequence: RecoverySequence
     private(set) var records: [Record]
     private let directory: Directory
 
-    private init(header: Header, records: [Record], directory: Directory) {
+    private init(header: Header, sequence: RecoverySequence, records: [Record], directory: Directory) {
         self.header = header
+        self.sequence = sequence
         self.records = records
         self.directory = directory
     }
 
     // MARK: Files
 
-    /// Room for every step of a recovery, twice over: one that has begun goes on when the partition is full.
+    /// Room for every step of a recovery, twice over: one that has started continues when the partition is full.
     private static let reservedBytes: Int64 = 64 << 10
 
     /// Writes a new journal with its header; what an earlier one said is gone.
-    static func begin(_ header: Header, in store: FilePath) throws(RecoveryError) -> StepJournal {
+    static func begin(
+        _ header: Header,
+        _ sequence: RecoverySequence = .twoReboots,
+        in store: FilePath
+    ) throws(RecoveryError) -> StepJournal {
+        var header = header
+        header.sequence = sequence.name
         do {
             let directory = try Directory(path: store)
             try AtomicFile.write(
@@ -94,7 +105,7 @@ final class StepJournal {
                 in: directory,
                 reservedBytes: Self.reservedBytes
             )
-            return StepJournal(header: header, records: [], directory: directory)
+            return StepJournal(header: header, sequence: sequence, records: [], directory: directory)
         } catch {
             throw .inStore(error)
         }
@@ -113,10 +124,25 @@ final class StepJournal {
             let path = store.appending(name).string
             let bytes = try file.descriptor.readAll(limitBytes: 16 << 20, path: path)
             let (header, records, _) = try Self.parse(bytes, path: path)
-            return StepJournal(header: header, records: records, directory: directory)
+            guard let sequence = RecoverySequence.named(header.sequence) else {
+                throw RecoveryError.sequenceUnknown(header.sequence ?? "", directory: store.string)
+            }
+            return StepJournal(header: header, sequence: sequence, records: records, directory: directory)
         } catch {
             throw .wrapping(error)
         }
+    }
+
+    /// The identity of the recovery in a journal that is damaged, or of another program, as far as its first line is
+    /// legible.
+    static func legibleIdentity(in store: FilePath) throws(FilesError) -> String? {
+        let directory = try Directory(path: store)
+        guard try directory.stat(RecoveryStore.journalName) != nil else { return nil }
+        let file = try directory.open(RecoveryStore.journalName)
+        let path = store.appending(RecoveryStore.journalName).string
+        let bytes = try file.descriptor.readAll(limitBytes: 16 << 20, path: path)
+        let line = String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+        return line.firstMatch(of: #/"recovery":"([0-9a-f]{16})"/#).map { String($0.output.1) }
     }
 
     /// Appends a record and waits until it is on the disk.
@@ -161,6 +187,12 @@ final class StepJournal {
         }
     }
 
+    /// Removes what earlier versions of this program unpacked beside the recovery points for a recovery.
+    static func removeUnpackedFiles(of recovery: String, from store: RecoveryStore) throws(FilesError) {
+        guard let name = FilePath.Component("recovery.\(recovery)") else { return }
+        try Directory(path: store.path).removeTree(name)
+    }
+
     // MARK: Content
 
     /// The last thing that was said of a step; `nil` when it was never begun.
@@ -175,18 +207,23 @@ final class StepJournal {
     /// How often a step was begun.
     func attempts(at step: String) -> Int { records.count { $0.step == step && $0.event == .started } }
 
-    /// The value that a step left last under a name.
-    func value(_ name: String) -> String? {
+    /// The value that a step left last under a key.
+    func value<Value>(_ key: JournalKey<Value>) -> Value? {
         for record in records.reversed() {
-            if let value = record.values?[name] { return value }
+            if let value = record.values?[key] { return value }
         }
-        return header.carried?[name]
+        return header.carried?[key]
+    }
+
+    /// Every value that was left under a key, what was carried first.
+    func values<Value>(_ key: JournalKey<Value>) -> [Value] {
+        ([header.carried] + records.map(\.values)).compactMap { $0?[key] }
     }
 
     /// Whether a step behind the phase `prove` was ever begun, in this journal or in one that was forgotten for it.
     var hasChangedTheNode: Bool {
         if header.carried != nil { return true }
-        let proving = Set(RecoverySequence.steps.filter { $0.phase == .prove }.map(\.name))
+        let proving = Set(sequence.steps.filter { $0.phase == .prove }.map(\.name))
         return records.contains { !proving.contains($0.step) }
     }
 

@@ -46,16 +46,10 @@ extension NodeBackup {
         func run() async throws {
             let settings = try common.settings()
             let session = try Session(common, settings: settings, limit: nil)
-            var recovery = RecoveryRequest(
-                directory: common.directory(settings),
-                jobs: settings.jobs ?? Session.processors,
-                toolVersion: "node-recovery \(Program.version)"
-            )
+            var recovery = RecoveryRequest(try BackupRequest(settings, common))
             recovery.generation = point
-            recovery.keptPaths = settings.excludedPaths.compactMap { PathPattern(text: $0) }
             var request = ReadinessRequest(
                 recovery: recovery,
-                backup: try BackupRequest(settings, common),
                 maxAge: settings.doctorMaxAge,
                 expiryWarning: settings.doctorExpiryWarning
             )

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Backup
 import Configuration
 import Files
 import NodeInterface
@@ -55,13 +56,9 @@ extension NodeBackup {
         func run() async throws {
             let settings = try common.settings()
             let session = try Session(common, settings: settings, limit: nil)
-            var request = RecoveryRequest(
-                directory: common.directory(settings),
-                jobs: settings.jobs ?? Session.processors,
-                toolVersion: "node-recovery \(Program.version)"
-            )
+            var request = RecoveryRequest(try BackupRequest(settings, common))
             request.generation = point
-            request.keptPaths = (keepPath + settings.excludedPaths).compactMap { PathPattern(text: $0) }
+            request.keptPaths = keepPath.compactMap { PathPattern(text: $0) }
             let restore = ComponentRestore(request, on: session.node)
             if dryRun {
                 var lines = DifferenceLines(asJSON: common.json)

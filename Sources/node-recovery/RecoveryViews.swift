@@ -5,8 +5,10 @@ import Reporting
 enum RecoveryViews {
     /// The steps, a line each.
     static func steps(_ listing: [RecoveryPlan.StepEntry]) -> String {
-        var table = TextTable(("PHASE", .left), ("STEP", .left), ("WHAT IT DOES", .left))
-        for entry in listing { table.add(entry.phase, entry.name, entry.summary) }
+        var table = TextTable(("PHASE", .left), ("STEP", .left), ("WHAT IT DOES", .left), ("ONLY WITH", .left))
+        for entry in listing {
+            table.add(entry.phase, entry.name, entry.summary, entry.conditions.joined(separator: "; "))
+        }
         return table.text
     }
 
@@ -37,6 +39,9 @@ enum RecoveryViews {
                         + "\(tree.unchanged) as they are"
                 )
             }
+        }
+        for step in plan.steps {
+            if let reason = step.skipped { lines.append("step \(step.name): skipped, \(reason)") }
         }
         return lines.joined(separator: "\n")
     }

@@ -127,7 +127,7 @@ struct UpgradeRecovery: AsyncParsableCommand {
         if takesBackup { return try await createRecoveryPoint() }
         let settings = try common.settings()
         let session = try Session(common, settings: settings, limit: nil, name: "upgrade-recovery")
-        let request = request(settings)
+        let request = try request(settings)
         if status {
             return Streams.printResult(
                 try RecoveryViews.status(
@@ -162,17 +162,13 @@ struct UpgradeRecovery: AsyncParsableCommand {
     /// Whether it is a backup that was asked for, in TALM's words.
     var takesBackup: Bool { takeBackup || verb == .launchBackup }
 
-    private func request(_ settings: Settings) -> RecoveryRequest {
-        var request = RecoveryRequest(
-            directory: common.directory(settings),
-            jobs: settings.jobs ?? Session.processors,
-            toolVersion: "node-recovery \(Program.version)"
-        )
+    private func request(_ settings: Settings) throws -> RecoveryRequest {
+        var request = RecoveryRequest(try BackupRequest(settings, common))
         request.generation = point
         request.undoes = undo
         request.skippedChecks = Set(skipCheck.compactMap { RecoveryRequest.Check(rawValue: $0.rawValue) })
         if force { request.skippedChecks.insert(.deployment) }
-        request.keptPaths = (keepPath + settings.excludedPaths).compactMap { PathPattern(text: $0) }
+        request.keptPaths = keepPath.compactMap { PathPattern(text: $0) }
         request.keepsFailedState = !withoutUndo
         request.rebootsByItself = reboot
         request.stopsAfterPhase = step
@@ -198,7 +194,7 @@ struct UpgradeRecovery: AsyncParsableCommand {
     }
 
     private func printSteps() throws {
-        let listing = RecoverySequence.listing
+        let listing = RecoverySequence.twoReboots.listing
         Streams.printResult(common.json ? try JSONText.of(listing) : RecoveryViews.steps(listing))
     }
 

@@ -92,7 +92,7 @@ import Testing
         try fill(node.store.appending("points/2.partial/etc.tar.zst"))
         try await node.recover()
         #expect(try RecoveryStore(path: node.store).generations() == [1, 2])
-        #expect(node.log.lines.contains { $0.contains("Removed '2.partial', which a run that was cut has left") })
+        #expect(node.log.lines.contains { $0.contains("Removed '2.partial', left by an interrupted run") })
     }
 
     @Test("does not stop a recovery that has begun") func begun() async throws {

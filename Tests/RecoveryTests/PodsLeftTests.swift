@@ -11,7 +11,7 @@ import Testing
 @Suite("Pods that no container runtime can stop") struct PodsLeftTests {
     private static let reboot = RecoveryEnding.needsReboot(
         step: "reboot",
-        reason: "pods of the failed state may still run"
+        reason: "pods of the failed state may still be running"
     )
 
     private func note(_ node: RecoveryNode, _ step: String) throws -> String? {
@@ -19,8 +19,8 @@ import Testing
     }
 
     /// What a --restart would remember.
-    private func lasting(_ node: RecoveryNode) throws -> String? {
-        try #require(try StepJournal.open(in: node.store)).lasting["pods.left"]
+    private func lasting(_ node: RecoveryNode) throws -> Bool? {
+        try #require(try StepJournal.open(in: node.store)).lasting[JournalKeys.podsLeft]
     }
 
     private func stopped(_ node: RecoveryNode) -> [String] { node.recorder.calls.filter { $0.hasPrefix("stop pod") } }
@@ -77,7 +77,7 @@ import Testing
         node.recorder.inject { if $0 == "stop kubelet.service" { throw InjectedFault(call: $0) } }
         await #expect(throws: RecoveryError.self) { try await node.restart() }
         node.recorder.inject(nil)
-        #expect(try lasting(node) == "true")
+        #expect(try lasting(node) == true)
         #expect(try await node.resume() == Self.reboot)
         try node.boot("boot-2")
         #expect(try await node.resume() == .completed)

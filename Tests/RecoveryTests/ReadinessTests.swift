@@ -21,11 +21,8 @@ import Testing
         _ node: RecoveryNode,
         _ change: (inout ReadinessRequest) -> Void = { _ in }
     ) async throws -> Readiness {
-        var backup = BackupRequest(directory: node.store, jobs: 2, toolVersion: "test")
-        backup.allowsRootFileSystem = true
         var request = ReadinessRequest(
             recovery: node.request(),
-            backup: backup,
             maxAge: .seconds(7 * 86_400),
             expiryWarning: .seconds(7 * 86_400)
         )
@@ -112,7 +109,7 @@ import Testing
         async throws
     {
         let node = try await healthyNode()
-        let shared = try await examine(node) { $0.backup.allowsRootFileSystem = false }
+        let shared = try await examine(node) { $0.recovery.backup.allowsRootFileSystem = false }
         expect("partition", .amber, saying: "not a file system of its own", next: "mount", of: shared)
         try Shell.output(
             "cp -a '\(node.store)' '\(node.store).aside' && mount -t tmpfs test '\(node.store)' && cp -a '\(node.store).aside/.' '\(node.store)' && mount -o remount,ro '\(node.store)'"
@@ -282,18 +279,21 @@ import Testing
         expect("clock", .amber, saying: "before recovery point 1", next: "timedatectl", of: try await examine(node))
     }
 
-    @Test("reads of a recovery point in memory what a recovery unpacks", arguments: [NodeProfile.kubeadm, .openshift])
+    @Test(
+        "reads the small files of a recovery point in memory, as they were on the node",
+        arguments: [.kubeadm, .openshift] as [NodeProfile]
+    )
     func contents(profile: NodeProfile) async throws {
         let node = try await RecoveryNode(profile, breaks: false)
         let context = try node.context()
-        let unpacked = try context.pointFiles()
-        let inMemory = try ArchivedFiles(context.point, node: node.node, jobs: 2)
-        let paths = try RecoveryCertificates.paths(in: unpacked.staticPods)
-        #expect(try RecoveryCertificates.paths(in: inMemory.staticPods) == paths)
-        for path in paths { #expect(try inMemory.read(path) == unpacked.read(path), "\(path)") }
-        #expect(try context.proof.etcdMember(in: inMemory) == context.proof.etcdMember(in: unpacked))
-        #expect(try inMemory.read(WellKnownPaths.kubeletCertificate) != nil)
-        #expect(throws: FilesError.self) { try inMemory.readFile("/etc/kubernetes", limitBytes: 1) }
-        #expect(throws: FilesError.self) { try inMemory.names(in: "/nowhere") }
+        let files = try context.pointFiles()
+        for path in try RecoveryCertificates.paths(in: files.staticPods) {
+            let onNode = try context.root.exists(path) ? try context.root.readFile(path, limitBytes: 1 << 20) : nil
+            #expect(try files.read(path) == onNode, "\(path)")
+        }
+        #expect(try context.proof.etcdMember(in: files).name == "node-7")
+        #expect(try files.read(WellKnownPaths.kubeletCertificate) != nil)
+        #expect(throws: FilesError.self) { try files.readFile("/etc/kubernetes", limitBytes: 1) }
+        #expect(throws: FilesError.self) { try files.names(in: "/nowhere") }
     }
 }

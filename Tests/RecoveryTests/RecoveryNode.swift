@@ -276,7 +276,8 @@ final class RecoveryNode {
     }
 
     func request() -> RecoveryRequest {
-        var request = RecoveryRequest(directory: store, jobs: 2, toolVersion: "node-recovery test")
+        var request = RecoveryRequest(BackupRequest(directory: store, jobs: 2, toolVersion: "node-recovery test"))
+        request.backup.allowsRootFileSystem = true
         request.waitLimit = .seconds(20)
         return request
     }
@@ -310,7 +311,7 @@ final class RecoveryNode {
             do throws(RecoveryError) {
                 return try await body()
             } catch {
-                guard case .store(.locked) = error else { throw error }
+                guard case .other(StoreError.locked) = error else { throw error }
                 usleep(5000)
             }
         }
@@ -359,7 +360,7 @@ final class RecoveryNode {
                     toolVersion: "test",
                     undoes: request.undoes,
                     skippedChecks: request.skippedChecks.sorted { $0.rawValue < $1.rawValue },
-                    keptPaths: request.keptPaths.map(\.description),
+                    keptPaths: request.allKeptPaths.map(\.description),
                     keepsFailedState: request.keepsFailedState,
                     rebootsByItself: request.rebootsByItself
                 ),

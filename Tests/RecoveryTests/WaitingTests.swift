@@ -44,7 +44,7 @@ import Testing
         try await expectInVain(node, ClusterSteps.waitForEtcd, saw: "injected: connection refused")
         let other = try await RecoveryNode(breaks: false)
         let context = try other.context()
-        try context.note(["etcd.cluster": "abcd"], of: "rehearse-etcd")
+        try context.note(JournalValues(JournalKeys.etcdCluster, HexadecimalNumber(0xABCD)), of: "rehearse-etcd")
         let error = await #expect(throws: RecoveryError.self) { try await ClusterSteps.waitForEtcd(context) }
         #expect(error?.summary == "etcd answers as cluster cafe, but cluster abcd was restored")
     }
@@ -53,13 +53,13 @@ import Testing
         let node = try await RecoveryNode(breaks: false)
         do {
             let context = try node.context()
-            try context.note([:], of: "start-kubelet")
+            try context.note(.none, of: "start-kubelet")
         }
         node.cluster.change { $0.readiness = { _ in Self.ready(heartbeat: "2026-11-21T02:37:04Z") } }
         try await expectInVain(
             node,
             SettleSteps.waitForNode,
-            saw: "ready, but by the kubelet's word of 2026-11-21T02:37:04Z, before the recovery"
+            saw: "Ready, but the last heartbeat (2026-11-21T02:37:04Z) predates the recovery"
         )
         node.cluster.change { $0.readiness = { _ in Self.ready(heartbeat: "2026-11-21T02:37:05Z") } }
         #expect(try await SettleSteps.waitForNode(node.context()) == .done("node 'node-7.example' is ready"))
@@ -134,14 +134,22 @@ import Testing
                 message: "2 nodes are at revision 9"
             )
         }
-        try await expectInVain(node, SettleSteps.redeploy, saw: "revision 8 runs yet: 2 nodes are at revision 9")
+        try await expectInVain(
+            node,
+            SettleSteps.redeploy,
+            saw: "revision 8 is still running: 2 nodes are at revision 9"
+        )
         #expect(node.recorder.calls == ["redeploy etcd recovery-00112233445566ff-of-revision-9"])
         node.cluster.change { $0.rollouts["etcd"]?.currentRevisions = [] }
-        try await expectInVain(node, SettleSteps.redeploy, saw: "none runs yet: 2 nodes are at revision 9")
+        try await expectInVain(node, SettleSteps.redeploy, saw: "no revision is running: 2 nodes are at revision 9")
         #expect(node.recorder.calls.count == 1)
         // A node that is rolled out, and another that is not.
         node.cluster.change { $0.rollouts["etcd"]?.currentRevisions = [10, 9] }
-        try await expectInVain(node, SettleSteps.redeploy, saw: "revision 9 runs yet: 2 nodes are at revision 9")
+        try await expectInVain(
+            node,
+            SettleSteps.redeploy,
+            saw: "revision 9 is still running: 2 nodes are at revision 9"
+        )
     }
 
     @Test("for operators lasts until they have settled") func settled() async throws {
@@ -169,7 +177,7 @@ import Testing
                 ]
             }
         }
-        #expect(try await SettleSteps.waitForOperators(context) == .done("all 2 operators have settled"))
+        #expect(try await SettleSteps.waitOperators(context) == .done("all 2 operators have settled"))
         #expect(seen.value == 3)
     }
 
@@ -188,9 +196,9 @@ import Testing
                 ]
             }
         }
-        try await expectInVain(node, SettleSteps.waitForOperators, saw: "etcd: broken")
+        try await expectInVain(node, SettleSteps.waitOperators, saw: "etcd: broken")
         node.cluster.change { $0.operators = { [] } }
-        try await expectInVain(node, SettleSteps.waitForOperators, saw: "the cluster lists no operators")
+        try await expectInVain(node, SettleSteps.waitOperators, saw: "the cluster lists no operators")
     }
 
     @Test("ends at once when the program is stopped, and --resume goes on") func stopped() async throws {

@@ -136,6 +136,11 @@ public struct ScriptedDeployments: DeploymentInterface {
         try pinning(deployment)
     }
 
+    /// As ostree has it.
+    public func configuration(of deployment: Deployment) -> FilePath {
+        FilePath("/ostree/deploy/\(deployment.osName)/deploy/\(deployment.checksum).\(deployment.serial)/etc")
+    }
+
     /// Gives what ``obstacles`` says.
     public func obstacles(toBooting deployment: Deployment) async throws -> [String] {
         guard let obstacles else { throw Unscripted(call: "obstacles to booting \(deployment.checksum)") }

@@ -29,7 +29,7 @@ import Testing
         let rows = text.split(separator: "\n").filter { $0.hasPrefix("| `") }
         let names = rows.compactMap { $0.split(separator: "`").dropFirst().first }.map { String($0) }
         let checks = ReadinessChecks.listing.map(\.name)
-        #expect(names.filter { !$0.contains(" ") } == checks + RecoverySequence.listing.map(\.name))
+        #expect(names.filter { !$0.contains(" ") } == checks + RecoverySequence.twoReboots.listing.map(\.name))
     }
 
     @Test("has a row for every exit status", arguments: Reporting.ExitStatus.allCases)

@@ -1,6 +1,5 @@
 import Backup
 import Files
-import Glibc
 import Logging
 import NodeInterface
 import RecoveryPoints
@@ -10,10 +9,20 @@ import SystemPackage
 ///
 /// It stays as it is. Only when the policy refuses to let a label or an owner be written is it made permissive for
 /// that one step, and put back on every way out: at the end of the step, and, when the program was killed meanwhile,
-/// at the beginning of the next run, for which the journal remembers it.
-enum Enforcement {
+/// at the start of the next run, for which the journal remembers it.
+enum SELinuxMode {
+    /// What the journal remembers of it.
+    enum Note: String, JournalValue {
+        /// It was enforcing, and is suspended.
+        case suspended = "enforcing"
+        /// It is as it was.
+        case putBack = "as it was"
+
+        init?(journalText: String) { self.init(rawValue: journalText) }
+        var journalText: String { rawValue }
+    }
+
     private static let file: FilePath = "/sys/fs/selinux/enforce"
-    private static let valueName = "selinux"
 
     /// Whether SELinux enforces its policy on the node.
     static func isEnforcing(in root: RootDirectory) throws(FilesError) -> Bool {
@@ -32,12 +41,12 @@ enum Enforcement {
             }
             let node = context.node
             node.log.warning("SELinux refused: \(error); its policy is suspended for this step, continuing")
-            try remember("enforcing", in: context)
+            try remember(.suspended, in: context)
             try write("0", in: context.root)
             defer {
                 do {
                     try write("1", in: context.root)
-                    try remember("as it was", in: context)
+                    try remember(.putBack, in: context)
                 } catch {
                     node.log.error("could not put SELinux's enforcing mode back: \(error); do so with 'setenforce 1'")
                 }
@@ -48,22 +57,17 @@ enum Enforcement {
 
     /// Puts back what a run that was killed has left suspended.
     static func putBack(in context: RecoveryContext) throws {
-        guard context.journal.value(valueName) == "enforcing" else { return }
+        guard context.journal.value(JournalKeys.selinux) == .suspended else { return }
         if try !isEnforcing(in: context.root), try context.root.exists(file) { try write("1", in: context.root) }
-        try remember("as it was", in: context)
+        try remember(.putBack, in: context)
     }
 
-    private static func remember(_ mode: String, in context: RecoveryContext) throws {
-        try context.note([valueName: mode], of: context.journal.records.last?.step ?? "verify")
+    private static func remember(_ note: Note, in context: RecoveryContext) throws {
+        let step = context.journal.records.last?.step ?? context.sequence.steps[0].name
+        try context.note(JournalValues(JournalKeys.selinux, note), of: step)
     }
 
     private static func write(_ text: String, in root: RootDirectory) throws(FilesError) {
-        let path = root.fullPath(of: file)
-        let descriptor = path.withPlatformString { open($0, O_WRONLY | O_CLOEXEC | O_NOFOLLOW) }
-        guard descriptor >= 0 else {
-            throw FilesError(operation: "open", path: path.string, errno: Errno(rawValue: errno))
-        }
-        let file = OwnedDescriptor(owning: FileDescriptor(rawValue: descriptor))
-        try file.descriptor.writeAll(Array(text.utf8)[...], path: path.string)
+        try root.overwrite(file, with: Array(text.utf8))
     }
 }

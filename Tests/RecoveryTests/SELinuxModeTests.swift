@@ -7,7 +7,7 @@ import Testing
 
 @testable import Recovery
 
-@Suite("SELinux in a recovery") struct EnforcementTests {
+@Suite("SELinux in a recovery") struct SELinuxModeTests {
     private func enforcing() async throws -> RecoveryNode {
         let node = try await RecoveryNode(breaks: false)
         try Shell.output("mkdir -p '\(node.root)/sys/fs/selinux' && printf 1 > '\(node.root)/sys/fs/selinux/enforce'")
@@ -23,11 +23,11 @@ import Testing
     @Test("stays enforcing as long as nothing is refused, and whatever else goes wrong") func untouched() async throws {
         let node = try await enforcing()
         let context = try node.context()
-        #expect(try Enforcement.keeping(in: context) { try mode(node) } == "1")
+        #expect(try SELinuxMode.keeping(in: context) { try mode(node) } == "1")
         for errno in [Errno.noSpace, .ioError, .noSuchFileOrDirectory] {
             let runs = Counter()
             #expect(throws: FilesError.self) {
-                try Enforcement.keeping(in: context) {
+                try SELinuxMode.keeping(in: context) {
                     _ = runs.next()
                     #expect(try mode(node) == "1")
                     throw Self.refusal(errno)
@@ -46,7 +46,7 @@ import Testing
         let node = try await enforcing()
         let context = try node.context()
         var modes: [String] = []
-        let value = try Enforcement.keeping(in: context) {
+        let value = try SELinuxMode.keeping(in: context) {
             modes.append(try mode(node))
             if modes.count == 1 { throw Self.refusal(errno) }
             return 7
@@ -62,14 +62,14 @@ import Testing
         let context = try node.context()
         let runs = Counter()
         #expect(throws: FilesError.self) {
-            try Enforcement.keeping(in: context) {
+            try SELinuxMode.keeping(in: context) {
                 _ = runs.next()
                 throw Self.refusal(.permissionDenied)
             }
         }
         #expect(runs.value == 2)
         #expect(try mode(node) == "1")
-        #expect(context.journal.value("selinux") == "as it was")
+        #expect(context.journal.value(JournalKeys.selinux) == .putBack)
     }
 
     @Test("is not touched where it is permissive or not there") func permissive() async throws {
@@ -77,14 +77,14 @@ import Testing
         try Shell.output("printf 0 > '\(node.root)/sys/fs/selinux/enforce'")
         let context = try node.context()
         #expect(throws: FilesError.self) {
-            try Enforcement.keeping(in: context) { throw Self.refusal(.permissionDenied) }
+            try SELinuxMode.keeping(in: context) { throw Self.refusal(.permissionDenied) }
         }
         #expect(try mode(node) == "0")
-        try Enforcement.putBack(in: context)
+        try SELinuxMode.putBack(in: context)
         #expect(try mode(node) == "0")
         try Shell.output("rm -r '\(node.root)/sys'")
         #expect(throws: FilesError.self) {
-            try Enforcement.keeping(in: context) { throw Self.refusal(.permissionDenied) }
+            try SELinuxMode.keeping(in: context) { throw Self.refusal(.permissionDenied) }
         }
         #expect(context.journal.records.isEmpty)
     }
@@ -97,7 +97,7 @@ import Testing
         let node = try await enforcing()
         do {
             let context = try node.context()
-            try context.note(["selinux": "enforcing"], of: "restore-etc")
+            try context.note(JournalValues(JournalKeys.selinux, .suspended), of: "restore-etc")
             try Shell.output("printf 0 > '\(node.root)/sys/fs/selinux/enforce'")
         }
         let ending = resumes ? try await node.resume() : try await node.restart()
