@@ -9,6 +9,8 @@ internal import NodeInterface
 struct SnapshotScan {
     /// What the small buckets say.
     private(set) var contents = SnapshotContents()
+    /// How large everything is.
+    private(set) var sizes: SnapshotSizes
 
     private var hash = CRC32C()
     private var revision: Int64 = 0
@@ -16,6 +18,8 @@ struct SnapshotScan {
     private var live = SnapshotLiveKeys()
     private var bucket = SnapshotBucket.other
     private var seen: Set<SnapshotBucket> = []
+
+    init(_ file: BoltFile) { sizes = SnapshotSizes(pageSize: file.meta.pageSize) }
 
     /// Walks the whole file; what is wrong is among the walk's faults afterwards.
     mutating func run(_ walk: BoltWalk, progress: (Int) -> Void) throws {
@@ -26,6 +30,7 @@ struct SnapshotScan {
                 let name = walk.bucket ?? []
                 name.withUnsafeBytes { hash.update($0) }
                 bucket = SnapshotBucket(name: name)
+                sizes.beginBucket(name)
                 seen.insert(bucket)
             case .pair:
                 try readPair(walk)
@@ -62,6 +67,7 @@ struct SnapshotScan {
     private mutating func readPair(_ walk: BoltWalk) throws {
         pairs += 1
         hash.update(walk.key)
+        sizes.add(key: walk.key, valueCount: walk.valueCount)
         guard bucket == .key else {
             try walk.forEachPieceOfValue { hash.update($0) }
             if bucket != .other { try readSmallPair(walk) }
