@@ -297,7 +297,7 @@ public struct SnapshotRestore {
         rewrite.edits[.members] = SnapshotRewrite.Edit(insert: raft.memberPairs, drops: { _ in true })
         rewrite.edits[.membersRemoved] = SnapshotRewrite.Edit(drops: { _ in true })
         if options.clearAlarms {
-            rewrite.edits[.alarm] = SnapshotRewrite.Edit(drops: { Protobuf.numbers(in: $0)?[2] == 1 })
+            rewrite.edits[.alarm] = SnapshotRewrite.Edit(drops: { SnapshotMessages.alarm($0)?.kind == 1 })
         }
         return rewrite
     }
