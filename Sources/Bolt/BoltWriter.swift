@@ -3,11 +3,12 @@ public import SystemPackage
 
 /// Writes a new bbolt file in one pass, from buckets and pairs that come in ascending order.
 ///
-/// The file has no free pages, gives every bucket pages of its own, and depends on nothing but its content: the same
-/// pairs make the same bytes. Pages 0 and 1 are the meta pages, page 2 an empty free list (with it bbolt need not scan
-/// the file when it opens it, and a check can tell that no page is lost); data follow. The meta pages are written
-/// last, after everything else is on the disk. Memory is some pages for each level of the tree. Source: bbolt
-/// `node.go` `write`, `tx.go` `writeMeta`.
+/// The file has no free pages and depends on nothing but its content: the same pairs make the same bytes. It is packed
+/// as bbolt packs, and never larger (``LeafShape``); ``BoltForecast`` has its size before it is written. A bucket of a
+/// quarter page at most stands inside its own description. Pages 0 and 1 are the meta pages, page 2 an empty free list
+/// (with it bbolt need not scan the file when it opens it, and a check can tell that no page is lost); data follow. The
+/// meta pages are written last, after everything else is on the disk. Memory is some pages for each level of the tree,
+/// and the values of one leaf: 1 MiB. Source: bbolt `node.go` `write`, `bucket.go` `write`, `tx.go` `writeMeta`.
 public final class BoltWriter {
     private let output: PageOutput
     private let cancellation: Cancellation?
@@ -26,7 +27,7 @@ public final class BoltWriter {
         root = TreeWriter(output)
     }
 
-    /// Ends the bucket before and begins one.
+    /// Ends the bucket before and starts one.
     ///
     /// - Throws: ``BoltError`` when the bucket before does not come behind its predecessor, or the system cannot write.
     public func beginBucket(_ name: [UInt8], sequence: UInt64 = 0) throws {
@@ -35,7 +36,7 @@ public final class BoltWriter {
         tree = TreeWriter(output)
     }
 
-    /// Adds a pair to the bucket that was begun last.
+    /// Adds a pair to the bucket that was started last.
     ///
     /// - Parameter writeValue: hands the value's `valueCount` bytes, in pieces of any size, to the function that it
     ///   gets.
@@ -69,10 +70,14 @@ public final class BoltWriter {
     private func endBucket() throws {
         guard var ended = tree else { return }
         tree = nil
-        let page = try ended.finish()
+        let (page, inline): (UInt64, [UInt8]) =
+            switch try ended.finishBucket() {
+            case .page(let page): (page, [])
+            case .inline(let bytes): (0, bytes)
+            }
         let value =
             withUnsafeBytes(of: page.littleEndian) { Array($0) }
-            + withUnsafeBytes(of: bucket.sequence.littleEndian) { Array($0) }
+            + withUnsafeBytes(of: bucket.sequence.littleEndian) { Array($0) } + inline
         try bucket.name.withUnsafeBytes { name in
             try root.add(flags: 1, key: name, valueCount: value.count) { write in
                 try value.withUnsafeBytes { try write($0) }

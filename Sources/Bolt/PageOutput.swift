@@ -22,7 +22,7 @@ final class PageOutput {
 
     deinit { buffer.deallocate() }
 
-    /// Begins a page that will hold `size` bytes, its header among them, and gives its number.
+    /// Starts a page that will hold `size` bytes, its header among them, and gives its number.
     ///
     /// The header is written; `size` less its 16 bytes have to follow, then ``endPage()``.
     func beginPage(_ kind: PageHeader.Kind, count: Int, size: Int) throws -> UInt64 {
@@ -38,7 +38,7 @@ final class PageOutput {
         return page
     }
 
-    /// Adds bytes to the page that was begun.
+    /// Adds bytes to the page that was started.
     func append(_ bytes: UnsafeRawBufferPointer) throws(BoltError) {
         var rest = bytes
         while !rest.isEmpty {
@@ -50,6 +50,24 @@ final class PageOutput {
             rest = UnsafeRawBufferPointer(rebasing: rest[count...])
             if filled == buffer.count { try flush() }
         }
+    }
+
+    /// Writes a branch page and gives its number.
+    func writeBranch(_ children: [BranchLevels<[UInt8]>.Child]) throws -> UInt64 {
+        let page = try beginPage(.branch, count: children.count, size: BranchLevels.size(of: children))
+        var position = PageHeader.elementSize * children.count
+        for child in children {
+            try withUnsafeTemporaryAllocation(byteCount: PageHeader.elementSize, alignment: 8) { bytes in
+                bytes.store(UInt32(position), at: 0)
+                bytes.store(UInt32(child.key.count), at: 4)
+                bytes.store(child.page, at: 8)
+                try append(UnsafeRawBufferPointer(bytes))
+            }
+            position += child.key.count - PageHeader.elementSize
+        }
+        for child in children { try child.key.withUnsafeBytes { try append($0) } }
+        try endPage()
+        return page
     }
 
     /// Fills the page up with zeros.

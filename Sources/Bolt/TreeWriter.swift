@@ -1,36 +1,42 @@
-/// Builds one bucket's tree from pairs in ascending order: a leaf is written when it is nine tenths full, a branch
-/// page as soon as enough of its children are.
-///
-/// What bbolt itself leaves free in a page when it fills one in order is the same tenth.
+/// Builds one bucket's tree from pairs in ascending order: a leaf is written when ``LeafShape`` says that it is full, a
+/// branch page as soon as enough of its children are.
 struct TreeWriter {
     private let output: PageOutput
-    /// Bytes that a page is filled with at most, unless it has one element alone.
-    private let limit: Int
     private var leaf = Leaf()
-    private var levels: [Level] = []
-    private var last: [UInt8]?
+    private var branches: BranchLevels<[UInt8]>
+    private let last = KeyBuffer()
 
     /// Elements of the leaf that is being collected.
     private struct Leaf {
-        var table: [(flags: UInt32, keyCount: Int, valueCount: Int)] = []
-        var data: [UInt8] = []
+        var shape = LeafShape()
+        var table: [Element] = []
         var firstKey: [UInt8] = []
+        let data = LeafData()
 
-        var size: Int { PageHeader.size + table.count * PageHeader.elementSize + data.count }
+        mutating func clear() {
+            shape = LeafShape()
+            table.removeAll(keepingCapacity: true)
+            data.count = 0
+        }
     }
 
-    /// Branch pages at one height: one that is being collected, and the full one before it, which is held back so that
-    /// no page with a single child is left at the end.
-    private struct Level {
-        typealias Child = (key: [UInt8], page: UInt64)
-        var pending: [Child] = []
-        var current: [Child] = []
-        var size = PageHeader.size
+    private struct Element {
+        var flags: UInt32
+        var keyCount: UInt32
+        var valueCount: UInt32
+    }
+
+    /// What a finished tree is in its bucket's value.
+    enum Root {
+        /// The page that it starts with.
+        case page(UInt64)
+        /// A small tree: its only page, as it stands inside the value.
+        case inline([UInt8])
     }
 
     init(_ output: PageOutput) {
         self.output = output
-        limit = output.pageSize * 9 / 10
+        branches = BranchLevels(pageSize: output.pageSize)
     }
 
     /// Adds an element; see ``BoltWriter/addPair(key:valueCount:writeValue:)``.
@@ -46,73 +52,90 @@ struct TreeWriter {
         guard valueCount >= 0, valueCount <= BoltLimits.valueSize else {
             throw BoltError("write", .unwritable("a value of \(valueCount) bytes"))
         }
-        if let last, last.withUnsafeBytes({ compare($0, key) }) >= 0 {
+        if last.count != nil, compare(last.bytes, key) >= 0 {
             throw BoltError("write", .unwritable("keys that do not ascend"))
         }
-        last?.removeAll(keepingCapacity: true)
-        if last == nil { last = Array(key) } else { last?.append(contentsOf: key) }
+        last.set(key)
 
         let size = PageHeader.elementSize + key.count + valueCount
-        // 0xFFFF elements would mean something else to a reader.
-        if !leaf.table.isEmpty, leaf.size + size > limit || leaf.table.count == 0xFFFE { try flushLeaf() }
-        if PageHeader.size + size > output.pageSize {
-            try writeLarge(flags: flags, key: key, valueCount: valueCount, writeValue: writeValue)
+        switch leaf.shape.place(ofElement: size, pageSize: output.pageSize) {
+        case .here: break
+        case .next: try flushLeaf()
+        case .alone:
+            if leaf.shape.count > 0 { try flushLeaf() }
+            try writeAlone(flags: flags, key: key, valueCount: valueCount, writeValue: writeValue)
             return
         }
-        if leaf.table.isEmpty { leaf.firstKey = Array(key) }
-        leaf.table.append((flags, key.count, valueCount))
-        leaf.data.append(contentsOf: key)
-        let end = leaf.data.count + valueCount
-        try writeValue { leaf.data.append(contentsOf: $0) }
-        guard leaf.data.count == end else {
-            throw BoltError("write", .unwritable("a value of another length than was said"))
-        }
+        if leaf.shape.count == 0 { leaf.firstKey = Array(key) }
+        leaf.shape.add(size)
+        leaf.table.append(
+            Element(flags: flags, keyCount: UInt32(key.count), valueCount: UInt32(valueCount))  // bounded above
+        )
+        let data = leaf.data
+        data.append(key)
+        let end = data.count + valueCount
+        try writeValue { data.append($0) }
+        guard data.count == end else { throw Self.wrongLength }
     }
 
     /// Writes what is left and gives the page that the tree starts with.
     mutating func finish() throws -> UInt64 {
         // An empty bucket is one leaf without elements.
-        if levels.isEmpty { return try writeLeaf() }
-        if !leaf.table.isEmpty { try flushLeaf() }
-        var height = 0
-        while true {
-            let level = levels[height]
-            if level.pending.isEmpty, level.current.count == 1, height == levels.count - 1 {
-                return level.current[0].page
-            }
-            if !level.pending.isEmpty {
-                if level.current.count == 1, let moved = levels[height].pending.popLast() {
-                    levels[height].current.insert(moved, at: 0)
-                }
-                try writeBranch(levels[height].pending, height)
-            }
-            try writeBranch(levels[height].current, height)
-            height += 1
+        if branches.isEmpty { return try writeLeaf() }
+        if leaf.shape.count > 0 { try flushLeaf() }
+        return try branches.finish { [output] in try output.writeBranch($0) }
+    }
+
+    /// The same for a tree that may stand inside its bucket's value.
+    mutating func finishBucket() throws -> Root {
+        guard branches.isEmpty, leaf.shape.isInline(pageSize: output.pageSize) else { return .page(try finish()) }
+        var page = [UInt8](repeating: 0, count: leaf.shape.size)
+        page.withUnsafeMutableBytes { bytes in
+            PageHeader(id: 0, kind: .leaf, count: UInt16(leaf.shape.count), overflow: 0).store(into: bytes)
+            let start = storeTable(into: UnsafeMutableRawBufferPointer(rebasing: bytes[PageHeader.size...]))
+            UnsafeMutableRawBufferPointer(rebasing: bytes[(PageHeader.size + start)...]).copyMemory(
+                from: leaf.data.bytes
+            )
         }
+        return .inline(page)
     }
 
     // MARK: - Leaves
 
     private mutating func flushLeaf() throws {
-        try push(leaf.firstKey, writeLeaf(), height: 0)
-        leaf.table.removeAll(keepingCapacity: true)
-        leaf.data.removeAll(keepingCapacity: true)
+        try branches.push(leaf.firstKey, writeLeaf()) { [output] in try output.writeBranch($0) }
+        leaf.clear()
     }
 
     private func writeLeaf() throws -> UInt64 {
-        let page = try output.beginPage(.leaf, count: leaf.table.count, size: leaf.size)
-        var position = PageHeader.elementSize * leaf.table.count
-        for element in leaf.table {
-            try append(flags: element.flags, position: position, element.keyCount, element.valueCount)
-            position += element.keyCount + element.valueCount - PageHeader.elementSize
+        let page = try output.beginPage(.leaf, count: leaf.shape.count, size: leaf.shape.size)
+        try withUnsafeTemporaryAllocation(byteCount: PageHeader.elementSize * leaf.table.count, alignment: 8) { bytes in
+            _ = storeTable(into: bytes)
+            try output.append(UnsafeRawBufferPointer(bytes))
         }
-        try leaf.data.withUnsafeBytes { try output.append($0) }
+        try output.append(leaf.data.bytes)
         try output.endPage()
         return page
     }
 
-    /// Writes a leaf for an element that is larger than a page, without holding its value.
-    private mutating func writeLarge(
+    /// Stores the descriptions of the leaf's elements and gives their bytes.
+    private func storeTable(into bytes: UnsafeMutableRawBufferPointer) -> Int {
+        let end = PageHeader.elementSize * leaf.table.count
+        var at = 0
+        var data = end
+        for element in leaf.table {
+            bytes.store(element.flags, at: at)
+            bytes.store(UInt32(data - at), at: at + 4)
+            bytes.store(element.keyCount, at: at + 8)
+            bytes.store(element.valueCount, at: at + 12)
+            at += PageHeader.elementSize
+            data += Int(element.keyCount) + Int(element.valueCount)
+        }
+        return end
+    }
+
+    /// Writes a leaf for one large element, without holding its value.
+    private mutating func writeAlone(
         flags: UInt32,
         key: UnsafeRawBufferPointer,
         valueCount: Int,
@@ -120,67 +143,48 @@ struct TreeWriter {
     ) throws {
         let size = PageHeader.size + PageHeader.elementSize + key.count + valueCount
         let page = try output.beginPage(.leaf, count: 1, size: size)
-        try append(flags: flags, position: PageHeader.elementSize, key.count, valueCount)
+        try withUnsafeTemporaryAllocation(byteCount: PageHeader.elementSize, alignment: 8) { bytes in
+            bytes.store(flags, at: 0)
+            bytes.store(UInt32(PageHeader.elementSize), at: 4)
+            bytes.store(UInt32(key.count), at: 8)
+            bytes.store(UInt32(valueCount), at: 12)
+            try output.append(UnsafeRawBufferPointer(bytes))
+        }
         try output.append(key)
         var written = 0
         try writeValue {
             try output.append($0)
             written += $0.count
         }
-        guard written == valueCount else {
-            throw BoltError("write", .unwritable("a value of another length than was said"))
-        }
+        guard written == valueCount else { throw Self.wrongLength }
         try output.endPage()
-        try push(Array(key), page, height: 0)
+        try branches.push(Array(key), page) { [output] in try output.writeBranch($0) }
     }
 
-    private func append(flags: UInt32, position: Int, _ keyCount: Int, _ valueCount: Int) throws {
-        try withUnsafeTemporaryAllocation(byteCount: PageHeader.elementSize, alignment: 8) { bytes in
-            bytes.store(flags, at: 0)
-            bytes.store(UInt32(position), at: 4)
-            bytes.store(UInt32(keyCount), at: 8)
-            bytes.store(UInt32(valueCount), at: 12)
-            try output.append(UnsafeRawBufferPointer(bytes))
-        }
+    private static var wrongLength: BoltError {
+        BoltError("write", .unwritable("a value of another length than was said"))
+    }
+}
+
+/// The keys and values of a leaf, one behind the other.
+private final class LeafData {
+    private var storage = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+    var count = 0
+
+    deinit { storage.deallocate() }
+
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: storage[..<count]) }
+
+    func append(_ piece: UnsafeRawBufferPointer) {
+        if count + piece.count > storage.count { grow(to: count + piece.count) }
+        UnsafeMutableRawBufferPointer(rebasing: storage[count...]).copyMemory(from: piece)
+        count += piece.count
     }
 
-    // MARK: - Branches
-
-    private mutating func push(_ key: [UInt8], _ page: UInt64, height: Int) throws {
-        if levels.count == height { levels.append(Level()) }
-        let size = PageHeader.elementSize + key.count
-        let level = levels[height]
-        if level.current.count >= 2, level.size + size > limit || level.current.count == 0xFFFE {
-            if !level.pending.isEmpty { try writeBranch(level.pending, height) }
-            levels[height].pending = level.current
-            levels[height].current = []
-            levels[height].size = PageHeader.size
-        }
-        levels[height].current.append((key, page))
-        levels[height].size += size
-    }
-
-    private mutating func writeBranch(_ children: [Level.Child], _ height: Int) throws {
-        let keys = children.reduce(0) { $0 + $1.key.count }
-        let page = try output.beginPage(
-            .branch,
-            count: children.count,
-            size: PageHeader.size + PageHeader.elementSize * children.count + keys
-        )
-        var position = PageHeader.elementSize * children.count
-        for child in children {
-            try withUnsafeTemporaryAllocation(byteCount: PageHeader.elementSize, alignment: 8) { bytes in
-                bytes.store(UInt32(position), at: 0)
-                bytes.store(UInt32(child.key.count), at: 4)
-                bytes.store(child.page, at: 8)
-                try output.append(UnsafeRawBufferPointer(bytes))
-            }
-            position += child.key.count - PageHeader.elementSize
-        }
-        for child in children {
-            try child.key.withUnsafeBytes { try output.append($0) }
-        }
-        try output.endPage()
-        try push(children[0].key, page, height: height + 1)
+    private func grow(to wanted: Int) {
+        let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: max(wanted, storage.count * 2), alignment: 16)
+        larger.copyMemory(from: bytes)
+        storage.deallocate()
+        storage = larger
     }
 }

@@ -1,10 +1,27 @@
-/// The few protobuf messages inside an etcd database and its log, which are written byte for byte as etcd does.
+/// The few protobuf messages inside an etcd database and its log, which are read as strictly as etcd's own decoder reads
+/// them and written byte for byte as etcd does.
 ///
 /// swift-protobuf leaves out fields that are zero; etcd's raft messages are proto2 and have them.
 enum Protobuf {
-    /// The varint fields of a message, other fields passed over; `nil` when it is malformed.
-    static func numbers(in bytes: UnsafeRawBufferPointer) -> [UInt64: UInt64]? {
-        var fields = [UInt64: UInt64]()
+    /// What the value of a known field is.
+    enum Kind {
+        case number, bytes
+    }
+
+    /// A known field that a message has.
+    enum Value {
+        case number(UInt64)
+        case bytes(UnsafeRawBufferPointer)
+    }
+
+    /// The known fields of a message in its order, unknown ones passed over; `nil` when etcd could not decode it.
+    ///
+    /// A known field of the wrong kind, a length past the end and a number of more than 64 bits are errors.
+    static func fields(
+        in bytes: UnsafeRawBufferPointer,
+        _ schema: [UInt64: Kind]
+    ) -> [(field: UInt64, value: Value)]? {
+        var fields = [(field: UInt64, value: Value)]()
         var at = 0
         func varint() -> UInt64? {
             var number: UInt64 = 0
@@ -20,20 +37,28 @@ enum Protobuf {
             return nil
         }
         while at < bytes.count {
-            guard let tag = varint(), tag >> 3 != 0 else { return nil }
+            guard let tag = varint(), tag >> 3 != 0, tag >> 3 < 1 << 29 else { return nil }
+            let kind = schema[tag >> 3]
             switch tag & 7 {
             case 0:
-                guard let number = varint() else { return nil }
-                fields[tag >> 3] = number
-            case 1: at += 8
+                guard kind != .bytes, let number = varint() else { return nil }
+                if kind != nil { fields.append((tag >> 3, .number(number))) }
             case 2:
-                guard let length = varint(), length <= UInt64(bytes.count - at) else { return nil }
+                guard kind != .number, let length = varint(), length <= UInt64(bytes.count - at) else { return nil }
+                if kind != nil {
+                    fields.append(
+                        (tag >> 3, .bytes(UnsafeRawBufferPointer(rebasing: bytes[at..<(at + Int(length))])))
+                    )
+                }
                 at += Int(length)
-            case 5: at += 4
+            case 1, 5:
+                let length = tag & 7 == 1 ? 8 : 4
+                guard kind == nil, length <= bytes.count - at else { return nil }
+                at += length
             default: return nil
             }
         }
-        return at == bytes.count ? fields : nil
+        return fields
     }
 
     /// A varint field.

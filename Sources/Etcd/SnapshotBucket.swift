@@ -12,6 +12,23 @@ enum SnapshotBucket: String, CaseIterable {
         self = SnapshotBucket(rawValue: String(decoding: name, as: UTF8.self)) ?? .other
     }
 
+    /// More pairs than etcd ever writes into the bucket; `nil` for one that grows with what clients do.
+    var pairLimit: Int? {
+        switch self {
+        case .key, .lease, .authUsers, .authRoles, .other: nil
+        case .alarm, .auth, .cluster, .members, .membersRemoved, .meta: 10_000
+        }
+    }
+
+    /// More bytes than any value of the bucket has, where it is read as a whole.
+    var valueLimit: Int {
+        switch self {
+        // A role grows with each permission.
+        case .authRoles, .authUsers: 16 << 20
+        default: 1 << 20
+        }
+    }
+
     /// The buckets that every database of etcd has, in the order of the file.
     static let standard = allCases.filter { $0 != .other }.sorted {
         $0.rawValue.utf8.lexicographicallyPrecedes($1.rawValue.utf8)

@@ -15,6 +15,8 @@ public struct SnapshotInspection: Sendable {
     public var contents: SnapshotContents?
     /// The database, for reading it again; `nil` when neither meta page can be used.
     public var database: BoltFile?
+    /// How large everything in it is; `nil` when the tree has a fault.
+    var sizes: SnapshotSizes?
 
     /// The short form that other modules know.
     public var report: SnapshotReport { SnapshotReport(faults: faults, status: status) }
@@ -106,7 +108,7 @@ public struct SnapshotInspector {
             inspection.database = database
             inspection.warnings = database.warnings
             let walk = BoltWalk(database, cancellation: cancellation)
-            var scan = SnapshotScan()
+            var scan = SnapshotScan(database)
             try scan.run(walk) { pages in
                 progress(Int64(min(length, pages * database.meta.pageSize)), Int64(length))
             }
@@ -114,6 +116,7 @@ public struct SnapshotInspector {
             if walk.faults.isEmpty {
                 inspection.status = scan.status(of: database)
                 inspection.contents = scan.contents
+                inspection.sizes = scan.sizes
             }
         }
         return inspection

@@ -84,6 +84,13 @@ public struct SnapshotRestore {
         }
     }
 
+    /// Checks a snapshot and the options as a restore does, and gives the bytes that the new database will have.
+    ///
+    /// - Throws: as ``restore(_:named:to:)``, but for what concerns the place.
+    public func forecast(_ snapshot: FileDescriptor, named name: String) throws -> Int64 {
+        try plan(snapshot, named: name).sizeBytes
+    }
+
     // MARK: - Steps
 
     /// - Parameter isMember: `directory` is what etcd calls `member`, not what holds it.
@@ -95,11 +102,68 @@ public struct SnapshotRestore {
         replacesLeftover: Bool,
         commit: (SnapshotFiles) throws -> Void
     ) throws -> RestoredSnapshot {
-        let membership = try membership(snapshot: name)
         if let wal = options.walDirectory, SnapshotFiles.kind(of: wal) != nil {
             throw SnapshotError(snapshot: name, .targetInUse(wal, "it exists"))
         }
-        let (database, contents, currentRevision, inspectionWarnings) = try inspect(snapshot, named: name)
+        let plan = try plan(snapshot, named: name)
+        let files = SnapshotFiles(snapshot: name, owner: options.owner ?? SnapshotFiles.defaultOwner(for: directory))
+        // The database to the byte, and what the log, the directories and the file system's own records take.
+        let needed = plan.sizeBytes + Int64(plan.raft.wal.count + plan.raft.snap.count) + 1 << 20
+        try files.checkSpace(for: directory, needed: needed)
+        let walPartial = options.walDirectory.map { Self.partial(of: $0) }
+        try files.makeParents(of: directory)
+        if let wal = options.walDirectory { try files.makeParents(of: wal) }
+        if replacesLeftover {
+            try files.removeTree(directory)
+            if let walPartial { try files.removeTree(walPartial) }
+        }
+        do {
+            let size = try write(
+                plan.database,
+                plan.rewrite,
+                plan.raft,
+                member: isMember ? directory : directory.appending("member"),
+                wal: walPartial,
+                isMember: isMember,
+                files
+            )
+            try cancellation.check()
+            try commit(files)
+            return RestoredSnapshot(
+                dataDirectory: directory,
+                memberID: plan.membership.local.id,
+                clusterID: plan.membership.clusterID,
+                revision: plan.revision,
+                contents: plan.contents,
+                databaseSizeBytes: size,
+                warnings: plan.warnings
+            )
+        } catch {
+            // ignored: the first error matters more, and the next run removes what is left
+            try? files.removeTree(directory)
+            if let walPartial { try? files.removeTree(walPartial) }
+            throw error
+        }
+    }
+
+    /// What is to be done with a snapshot that was found good.
+    private struct Plan {
+        var database: BoltFile
+        var contents: SnapshotContents
+        var membership: SnapshotMembership
+        /// The revision that the server starts at.
+        var revision: Int64
+        var rewrite: SnapshotRewrite
+        var raft: SnapshotRaftFiles
+        /// Bytes that the new database will have.
+        var sizeBytes: Int64
+        var warnings: [String]
+    }
+
+    /// Checks everything but the place.
+    private func plan(_ snapshot: FileDescriptor, named name: String) throws -> Plan {
+        let membership = try membership(snapshot: name)
+        let (database, contents, currentRevision, sizes, inspectionWarnings) = try inspect(snapshot, named: name)
         var warnings = inspectionWarnings
         try checkVersion(contents, snapshot: name, warnings: &warnings)
         let raised = try raisedRevision(from: currentRevision, snapshot: name)
@@ -111,45 +175,17 @@ public struct SnapshotRestore {
                 )
             }
         }
-
-        let files = SnapshotFiles(snapshot: name, owner: options.owner ?? SnapshotFiles.defaultOwner(for: directory))
-        let used = Int64(database.meta.pageCount) - Int64(contents.freePages)
-        // A twentieth more: pages are filled to nine tenths, those of a live database often less.
-        try files.checkSpace(for: directory, needed: used * Int64(contents.pageSize) / 20 * 21 + 1 << 20)
-        let walPartial = options.walDirectory.map { Self.partial(of: $0) }
-        try files.makeParents(of: directory)
-        if let wal = options.walDirectory { try files.makeParents(of: wal) }
-        if replacesLeftover {
-            try files.removeTree(directory)
-            if let walPartial { try files.removeTree(walPartial) }
-        }
-        do {
-            let size = try write(
-                database,
-                rewrite(contents, membership, raised: raised),
-                SnapshotRaftFiles(membership),
-                member: isMember ? directory : directory.appending("member"),
-                wal: walPartial,
-                isMember: isMember,
-                files
-            )
-            try cancellation.check()
-            try commit(files)
-            return RestoredSnapshot(
-                dataDirectory: directory,
-                memberID: membership.local.id,
-                clusterID: membership.clusterID,
-                revision: raised ?? currentRevision,
-                contents: contents,
-                databaseSizeBytes: size,
-                warnings: warnings
-            )
-        } catch {
-            // ignored: the first error matters more, and the next run removes what is left
-            try? files.removeTree(directory)
-            if let walPartial { try? files.removeTree(walPartial) }
-            throw error
-        }
+        let rewrite = rewrite(contents, membership, raised: raised)
+        return Plan(
+            database: database,
+            contents: contents,
+            membership: membership,
+            revision: raised ?? currentRevision,
+            rewrite: rewrite,
+            raft: SnapshotRaftFiles(membership),
+            sizeBytes: sizes.restored(rewrite),
+            warnings: warnings
+        )
     }
 
     private func membership(snapshot: String) throws(SnapshotError) -> SnapshotMembership {
@@ -188,16 +224,16 @@ public struct SnapshotRestore {
     private func inspect(
         _ snapshot: FileDescriptor,
         named name: String
-    ) throws -> (BoltFile, SnapshotContents, revision: Int64, warnings: [String]) {
+    ) throws -> (BoltFile, SnapshotContents, revision: Int64, SnapshotSizes, warnings: [String]) {
         let inspector = SnapshotInspector(
             rule: options.skipHashCheck ? .optional : .required,
             cancellation: cancellation
         )
         let inspection = try inspector.inspect(snapshot) { progress(.check, $0, $1) }
         guard inspection.faults.isEmpty, let status = inspection.status, let contents = inspection.contents,
-            let database = inspection.database
+            let database = inspection.database, let sizes = inspection.sizes
         else { throw SnapshotDamaged(name: name, faults: inspection.faults) }
-        return (database, contents, status.currentRevision, inspection.warnings)
+        return (database, contents, status.currentRevision, sizes, inspection.warnings)
     }
 
     private func checkVersion(_ contents: SnapshotContents, snapshot: String, warnings: inout [String])
@@ -261,7 +297,7 @@ public struct SnapshotRestore {
         rewrite.edits[.members] = SnapshotRewrite.Edit(insert: raft.memberPairs, drops: { _ in true })
         rewrite.edits[.membersRemoved] = SnapshotRewrite.Edit(drops: { _ in true })
         if options.clearAlarms {
-            rewrite.edits[.alarm] = SnapshotRewrite.Edit(drops: { Protobuf.numbers(in: $0)?[2] == 1 })
+            rewrite.edits[.alarm] = SnapshotRewrite.Edit(drops: { SnapshotMessages.alarm($0)?.kind == 1 })
         }
         return rewrite
     }

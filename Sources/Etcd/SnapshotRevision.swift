@@ -1,7 +1,7 @@
 /// A revision as etcd keys its history: the number of the change and the place within its transaction.
 ///
 /// On disk 8 bytes big endian, `_`, 8 bytes big endian, and `t` for a deletion. Source: etcd `mvcc/revision.go`.
-struct SnapshotRevision: Hashable, Comparable {
+struct SnapshotRevision: Hashable, Comparable, CustomStringConvertible {
     /// Counts the store's transactions; never negative.
     var main: Int64
     /// Counts the changes of one transaction.
@@ -16,6 +16,9 @@ struct SnapshotRevision: Hashable, Comparable {
         guard main >= 0, sub >= 0 else { return nil }
         return (SnapshotRevision(main: main, sub: sub), bytes.count == 18)
     }
+
+    /// `revision 12`, and of a transaction with several changes `revision 12, change 3`.
+    var description: String { sub == 0 ? "revision \(main)" : "revision \(main), change \(sub + 1)" }
 
     /// The 17 bytes.
     var encoded: [UInt8] {

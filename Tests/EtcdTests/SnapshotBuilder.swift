@@ -39,17 +39,48 @@ struct SnapshotBuilder {
         number(main) + [UInt8(ascii: "_")] + number(sub) + (isDeletion ? [UInt8(ascii: "t")] : [])
     }
 
+    /// Gives a bucket another name, or takes it away.
+    mutating func rename(_ bucket: String, to name: String?) {
+        let pairs = buckets.removeValue(forKey: bucket)
+        if let name { buckets[name] = pairs }
+    }
+
+    /// A protobuf field of bytes.
+    static func field(_ number: UInt8, _ bytes: [UInt8]) -> [UInt8] {
+        [number << 3 | 2] + varint(UInt64(bytes.count)) + bytes
+    }
+
+    /// A protobuf field of a number.
+    static func field(_ number: UInt8, _ value: Int64) -> [UInt8] {
+        [number << 3] + varint(UInt64(bitPattern: value))
+    }
+
+    private static func varint(_ number: UInt64) -> [UInt8] {
+        number < 0x80 ? [UInt8(number)] : [UInt8(number & 0x7F | 0x80)] + varint(number >> 7)
+    }
+
+    /// A change as etcd stores it.
+    static func change(
+        _ key: [UInt8],
+        _ value: [UInt8],
+        made: Int64,
+        changed: Int64,
+        version: Int64 = 1,
+        lease: Int64 = 0
+    ) -> [UInt8] {
+        field(1, key) + field(2, made) + field(3, changed) + field(4, version) + field(5, value)
+            + (lease == 0 ? [] : field(6, lease))
+    }
+
     /// A change of `key` as etcd stores it, or its deletion.
     mutating func change(_ key: [UInt8], to value: [UInt8]?, at main: Int64, _ sub: Int64 = 0) {
-        func field(_ number: UInt8, _ bytes: [UInt8]) -> [UInt8] { [number << 3 | 2] + varint(bytes.count) + bytes }
-        func varint(_ number: Int) -> [UInt8] {
-            number < 0x80 ? [UInt8(number)] : [UInt8(number & 0x7F | 0x80)] + varint(number >> 7)
-        }
-        var message = field(1, key)
-        if let value {
-            message += [2 << 3] + varint(Int(main)) + [3 << 3] + varint(Int(main)) + [4 << 3, 1] + field(5, value)
-        }
-        self["key", Self.revision(main, sub, isDeletion: value == nil)] = message
+        self["key", Self.revision(main, sub, isDeletion: value == nil)] =
+            value.map { Self.change(key, $0, made: main, changed: main) } ?? Self.field(1, key)
+    }
+
+    /// A lease of `id` for `seconds`.
+    mutating func lease(_ id: Int64, seconds: Int64) {
+        self["lease", Self.number(id)] = Self.field(1, id) + Self.field(2, seconds)
     }
 
     /// Writes the snapshot to `path`.

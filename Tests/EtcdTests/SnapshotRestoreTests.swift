@@ -149,7 +149,7 @@ struct RestoreBench {
                 at: 601
             )
             builder.change(Array("k1".utf8), to: nil, at: 602)
-            for lease in 1...20_000 { builder["lease", SnapshotBuilder.number(Int64(lease))] = [8, 1, 16, 60] }
+            for lease: Int64 in 1...20_000 { builder.lease(lease, seconds: 60) }
             builder["zz_later", "x"] = [1, 2, 3]
             builder["members", "aa"] = Array(#"{"id":170,"peerURLs":["http://a:1"],"name":"a","isLearner":true}"#.utf8)
             builder["members_removed", "bb"] = Array("removed".utf8)

@@ -6,18 +6,6 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// The etcd versions at hand: Debian's 3.4 and PyPI's 3.5.
-enum EtcdVersion: String, CaseIterable, CustomTestStringConvertible {
-    case v34 = "3.4"
-    case v35 = "3.5"
-
-    var testDescription: String { rawValue }
-
-    func tools() throws -> String {
-        self == .v34 ? "" : try Shell.output(testbed("etcd-pypi")).trimmed
-    }
-}
-
 @Suite("A live etcd", .serialized, .enabled(if: Tier.live.isWanted, Tier.live.comment))
 struct EtcdClientTests {
     let directory: TemporaryDirectory

@@ -100,3 +100,18 @@ extension String {
         String(drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
     }
 }
+
+/// A version of etcd that is on the machine of the tests.
+public enum EtcdVersion: String, CaseIterable, Sendable, CustomStringConvertible {
+    /// Debian's.
+    case v34 = "3.4"
+    /// That of scripts/testbed/etcd-pypi.
+    case v35 = "3.5"
+
+    public var description: String { rawValue }
+
+    /// The directory of its programs; empty for Debian's.
+    public func tools() throws -> String {
+        self == .v34 ? "" : try Shell.output(testbed("etcd-pypi")).trimmed
+    }
+}
