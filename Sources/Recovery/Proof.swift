@@ -1,6 +1,5 @@
 import Archives
 import Backup
-import Certificates
 import Files
 import NodeInterface
 import RecoveryPoints
@@ -176,29 +175,5 @@ extension Proof {
             nodeName: point.manifest.node.name,
             overrides: request.backup.etcd
         )
-    }
-}
-
-/// A certificate that somebody proves himself by, where it lies on the node.
-struct DatedCertificate {
-    var path: FilePath
-    var commonName: String
-    /// Seconds since 1970-01-01 UTC.
-    var notAfter: Int64
-
-    /// `'/etc/kubernetes/pki/apiserver.crt' (kube-apiserver) on 2027-01-31 12:00:00 UTC`.
-    var text: String { "'\(path)' (\(commonName)) on \(Certificate.text(of: notAfter))" }
-
-    /// The first certificate of each file, those behind it are its authorities'.
-    static func all(
-        _ paths: [FilePath],
-        read: (FilePath) throws(FilesError) -> [UInt8]?
-    ) throws(FilesError) -> [DatedCertificate] {
-        var found: [DatedCertificate] = []
-        for path in paths {
-            guard let bytes = try read(path), let first = Certificate.all(inPEM: bytes).first else { continue }
-            found.append(DatedCertificate(path: path, commonName: first.commonName, notAfter: first.notAfter))
-        }
-        return found
     }
 }

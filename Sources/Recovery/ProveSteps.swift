@@ -122,40 +122,6 @@ struct FileSystemNeed {
     }
 }
 
-/// The certificates without which the control plane of a recovery point cannot run.
-enum RecoveryCertificates {
-    /// Paths of the node.
-    ///
-    /// kubeadm: everything in `pki` that ends in `.crt`; openshift: what the static pods have as `tls.crt` and etcd's
-    /// own; both: the kubelet's. Authorities are in files of their own and outlive what they sign.
-    static func paths(in root: (any FileSource)?) throws -> [FilePath] {
-        var paths = [WellKnownPaths.kubeletCertificate, WellKnownPaths.kubeletServingCertificate]
-        guard let root else { return paths }
-        for top in [WellKnownPaths.clusterKeys, WellKnownPaths.staticPodResources] where try root.exists(top) {
-            try collect(top, in: root, depth: 0, into: &paths)
-        }
-        return paths
-    }
-
-    private static func collect(
-        _ directory: FilePath,
-        in root: any FileSource,
-        depth: Int,
-        into paths: inout [FilePath]
-    ) throws {
-        for name in try root.names(in: directory).sorted(by: { $0.string < $1.string }) {
-            let path = directory.appending(name)
-            // The kubelet keeps links to the version in force; each file is looked at once, where it lies.
-            let kind = try root.kind(of: path)
-            if kind == .directory, depth < 8 {
-                try collect(path, in: root, depth: depth + 1, into: &paths)
-            } else if kind == .regular, name.extension == "crt", !name.string.hasPrefix("ca") {
-                paths.append(path)
-            }
-        }
-    }
-}
-
 /// Names of images as runtimes have them.
 enum ImageName {
     /// A short name with the registry and the tag that it stands for: `nginx` is `docker.io/library/nginx:latest`.
