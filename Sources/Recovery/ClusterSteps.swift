@@ -37,8 +37,10 @@ enum ClusterSteps {
 
     @Sendable static func startRuntime(_ context: RecoveryContext) async throws -> StepOutcome {
         guard let units = context.node.units else { return .skipped(FileSteps.noUnits) }
-        guard let unit = try FileSteps.runtimes.first(where: { try units.state(of: $0).exists }) else {
-            return .skipped("none of \(FileSteps.runtimes.joined(separator: ", ")) is here")
+        // Of two runtimes the masked one is not the node's; a single one that is masked fails at its start and says so.
+        let installed = try FileSteps.runtimes.filter { try units.state(of: $0).exists }
+        guard let unit = try installed.first(where: { try units.state(of: $0).canStart }) ?? installed.first else {
+            return .skipped("neither \(FileSteps.runtimes.joined(separator: " nor ")) is installed")
         }
         try units.start(unit, limit: context.request.stopLimit * 2)
         // A unit that runs and a socket that nobody serves are not what the kubelet needs.
@@ -57,7 +59,7 @@ enum ClusterSteps {
         try context.marks().release()
         try units.reload()
         guard try units.state(of: FileSteps.kubelet).exists else {
-            return .skipped("there is no \(FileSteps.kubelet)")
+            return .skipped("\(FileSteps.kubelet) does not exist")
         }
         try units.start(FileSteps.kubelet, limit: context.request.stopLimit * 2)
         return .done("\(FileSteps.kubelet) runs, and starts at boot as it did")
