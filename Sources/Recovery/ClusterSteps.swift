@@ -29,7 +29,9 @@ enum ClusterSteps {
 
     @Sendable static func startRuntime(_ context: RecoveryContext) async throws -> StepOutcome {
         let units = context.units
-        guard let unit = try FileSteps.runtimes.first(where: { try units.state(of: $0).exists }) else {
+        // Of two runtimes the masked one is not the node's; a single one that is masked fails at its start and says so.
+        let installed = try FileSteps.runtimes.filter { try units.state(of: $0).exists }
+        guard let unit = try installed.first(where: { try units.state(of: $0).canStart }) ?? installed.first else {
             return .skipped("neither \(FileSteps.runtimes.joined(separator: " nor ")) is installed")
         }
         try units.start(unit, limit: context.request.stopLimit * 2)
@@ -49,7 +51,7 @@ enum ClusterSteps {
         try context.marks().release()
         try units.reload()
         guard try units.state(of: FileSteps.kubelet).exists else {
-            return .skipped("there is no \(FileSteps.kubelet)")
+            return .skipped("\(FileSteps.kubelet) does not exist")
         }
         try units.start(FileSteps.kubelet, limit: context.request.stopLimit * 2)
         return .done("\(FileSteps.kubelet) is running, and starts at boot as before")

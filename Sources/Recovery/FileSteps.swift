@@ -43,7 +43,7 @@ enum FileSteps {
 
     @Sendable static func holdKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
         let units = context.units
-        guard try units.state(of: kubelet).exists else { return .skipped("there is no \(kubelet)") }
+        guard try units.state(of: kubelet).exists else { return .skipped("\(kubelet) does not exist") }
         var marks = try context.marks()
         // Written down before they are made: a run that is interrupted right after must not forget them.
         let missing = try marks.missing()
@@ -56,8 +56,9 @@ enum FileSteps {
     }
 
     @Sendable static func stopKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.units.stop(kubelet, limit: context.request.stopLimit)
-        return .done("\(kubelet) has stopped")
+        let outcome = try context.units.stop(kubelet, limit: context.request.stopLimit)
+        let sentence = outcome.sentence(about: kubelet)
+        return outcome == .absent || outcome == .masked ? .skipped(sentence) : .done(sentence)
     }
 
     @Sendable static func stopPods(_ context: RecoveryContext) async throws -> StepOutcome {
@@ -95,10 +96,12 @@ enum FileSteps {
     @Sendable static func stopRuntime(_ context: RecoveryContext) async throws -> StepOutcome {
         let units = context.units
         let present = try runtimes.filter { try units.state(of: $0).exists }
-        for unit in present { try units.stop(unit, limit: context.request.stopLimit) }
-        return present.isEmpty
-            ? .skipped("none of \(runtimes.joined(separator: ", ")) is here")
-            : .done("\(present.joined(separator: ", ")) has stopped")
+        guard !present.isEmpty else {
+            return .skipped("neither \(runtimes.joined(separator: " nor ")) is installed")
+        }
+        let stops = try present.map { (unit: $0, stop: try units.stop($0, limit: context.request.stopLimit)) }
+        let sentence = stops.map { $0.stop.sentence(about: $0.unit) }.joined(separator: "; ")
+        return stops.allSatisfy { $0.stop == .masked } ? .skipped(sentence) : .done(sentence)
     }
 
     @Sendable static func reloadUnits(_ context: RecoveryContext) async throws -> StepOutcome {

@@ -29,7 +29,8 @@ extension RecoveryContext {
         let begun = ContinuousClock.now
         var looks = 0
         var lastSeen = "nothing yet"
-        meter.begin(what, activity: "waiting for", totalBytes: 0)
+        meter.beginWait(for: what, limit: limit)
+        defer { meter.endWait() }
         while true {
             try node.cancellation.check()
             do {
@@ -44,6 +45,7 @@ extension RecoveryContext {
             } catch let error as any OperatorError {
                 lastSeen = error.summary
             }
+            meter.saw(lastSeen)
             looks += 1
             // Counted as well as timed: a clock that stands still must not make a wait endless.
             guard ContinuousClock.now - begun < limit, interval * looks < limit else {

@@ -11,6 +11,12 @@ extension Duration {
         return whole / 60 % 60 == 0 ? "\(whole / 3600) h" : "\(whole / 3600) h \(whole / 60 % 60) min"
     }
 
+    /// The same without tenths, for what is counted while a person looks on: `3 s`, `4 min 5 s`.
+    public var wholeSecondsText: String {
+        let whole = max(Duration.zero, self).components.seconds
+        return whole < 60 ? "\(whole) s" : Duration.seconds(whole).operatorText
+    }
+
     /// Reads what a person types for a duration: a number with `s`, `m`, `min`, `h` or `d`, or seconds without a unit.
     ///
     /// `90`, `90s`, `8m`, `8min`, `1.5h`, `7d` are accepted; `nil` for everything else, and for what is not above zero.

@@ -35,29 +35,42 @@ public final class ProgressDisplay: Sendable {
         self.clock = clock
     }
 
-    /// Tells how far a component is; another component than the last time starts anew.
+    /// Shows how far the run is; another component than the last time starts a new bar or line.
     ///
-    /// The speed is the mean since the component's start.
-    public func update(component: String, doneBytes: Int64, totalBytes: Int64?) {
+    /// The speed is the mean since the component's start; a wait shows its time instead.
+    public func update(_ reading: ProgressMeter.Reading) {
+        guard !reading.title.isEmpty else {
+            if state.withLock({ $0.component != nil }) { clear() }
+            return
+        }
         let now = clock()
-        let line: ProgressLine? = state.withLock { state in
+        let elapsed: Duration? = state.withLock { state in
             let interval = style == .bar ? Self.barInterval : Self.lineInterval
-            let isNew = state.component != component
-            if isNew { state = State(component: component, start: now, shown: now) }
+            let isNew = state.component != reading.title
+            if isNew { state = State(component: reading.title, start: now, shown: now) }
             guard isNew ? style == .bar : now - state.shown >= interval else { return nil }
             state.shown = now
-            let seconds = (now - state.start).seconds
-            return ProgressLine(
-                component: component,
-                doneBytes: doneBytes,
-                totalBytes: totalBytes,
-                bytesPerSecond: seconds >= 0.5 ? Double(doneBytes) / seconds : nil
-            )
+            return now - state.start
         }
-        guard let line else { return }
+        guard let elapsed else { return }
+        let width = terminal.columns - 1
+        if let wait = reading.wait {
+            return show(plain: wait.plain, bar: String(wait.plain.printable.prefix(max(0, width))))
+        }
+        let line = ProgressLine(
+            component: reading.title.printable,
+            doneBytes: reading.doneBytes,
+            totalBytes: reading.totalBytes > 0 ? reading.totalBytes : nil,
+            bytesPerSecond: elapsed.seconds >= 0.5 ? Double(reading.doneBytes) / elapsed.seconds : nil,
+            elapsed: elapsed
+        )
+        show(plain: line.plain, bar: line.bar(width: width))
+    }
+
+    private func show(plain: String, bar: String) {
         switch style {
-        case .bar: terminal.showStatus(line.bar(width: terminal.columns - 1))
-        case .lines: terminal.writeLine("\(label): \(Terminal.harmless(line.plain))")
+        case .bar: terminal.showStatus(bar)
+        case .lines: terminal.writeLine("\(label): \(plain.printable)")
         }
     }
 

@@ -26,13 +26,24 @@ public struct ProgressLine: Sendable, Hashable {
     public var totalBytes: Int64?
     /// Bytes in a second; `nil` while there is nothing to judge by.
     public var bytesPerSecond: Double?
+    /// How long it has taken so far; `nil` when nobody measured.
+    ///
+    /// Shown where no byte was counted: stopping a pod moves none.
+    public var elapsed: Duration?
 
     /// A state of a component.
-    public init(component: String, doneBytes: Int64, totalBytes: Int64?, bytesPerSecond: Double?) {
+    public init(
+        component: String,
+        doneBytes: Int64,
+        totalBytes: Int64?,
+        bytesPerSecond: Double?,
+        elapsed: Duration? = nil
+    ) {
         self.component = component
         self.doneBytes = doneBytes
         self.totalBytes = totalBytes
         self.bytesPerSecond = bytesPerSecond
+        self.elapsed = elapsed
     }
 
     /// The part that is done, 0 to 1; `nil` when the total is not known.
@@ -52,7 +63,7 @@ public struct ProgressLine: Sendable, Hashable {
 
     /// A line for a log: `etc: 45 %, 1.1 GiB of 2.4 GiB, 120.0 MiB/s, 11 s left`.
     public var plain: String {
-        "\(component): " + [percent.map { "\($0) %" }, amount, speed, left].compactMap { $0 }.joined(separator: ", ")
+        "\(component): " + details(percent: percent.map { "\($0) %" }).joined(separator: ", ")
     }
 
     /// A bar of exactly `width` characters or fewer: `etc  [=======>       ]  45 %  1.1 GiB of 2.4 GiB  12 s left`.
@@ -62,7 +73,7 @@ public struct ProgressLine: Sendable, Hashable {
         let minimum = 10
         let head = "\(component)  "
         let percent = self.percent.map { String(repeating: " ", count: max(0, 3 - "\($0)".count)) + "\($0) %" }
-        var tail = [percent, amount, speed, left].compactMap { $0 }
+        var tail = details(percent: percent)
         // Two brackets stand around the bar.
         let space = { (tail: [String]) in width - head.count - 2 - tail.reduce(0) { $0 + 2 + $1.count } }
         if let fraction {
@@ -82,6 +93,11 @@ public struct ProgressLine: Sendable, Hashable {
 
     /// Rounded down, so that 100 means all of it.
     private var percent: Int? { fraction.map { Int($0 * 100) } }
+
+    private func details(percent: String?) -> [String] {
+        if totalBytes == nil, doneBytes == 0, let elapsed { return [elapsed.wholeSecondsText] }
+        return [percent, amount, speed, left].compactMap { $0 }
+    }
 
     private var amount: String {
         guard let totalBytes else { return "\(ByteCount(doneBytes))" }

@@ -25,44 +25,103 @@ public final class ProgressMeter: Sendable {
         /// Bytes of all components together, as estimated; 0 when not known.
         public var allTotalBytes: Int64 = 0
 
+        /// How long the wait that is under way has lasted; `nil` when nothing is waited for.
+        public var wait: WaitLine?
+
         /// Before anything was done.
         public init() {}
+
+        /// What is being done, with what: `backing up etc`; empty before the first component.
+        public var title: String { component.isEmpty ? "" : "\(activity) \(component)" }
     }
 
-    private let reading = Mutex(Reading())
+    private struct State {
+        var reading = Reading()
+        var waitStart = Duration.zero
+    }
+
+    private let clock: @Sendable () -> Duration
+    private let state = Mutex(State())
 
     /// A run that has not begun.
-    public init() {}
+    public convenience init() {
+        let start = ContinuousClock.now
+        self.init { ContinuousClock.now - start }
+    }
+
+    /// The same with the clock given, which never goes back.
+    init(clock: @escaping @Sendable () -> Duration) {
+        self.clock = clock
+    }
 
     /// Sets the number of components and the bytes that they hold together.
     public func plan(components: Int, totalBytes: Int64) {
-        reading.withLock { reading in
-            reading.componentCount = components
-            reading.allTotalBytes = totalBytes
-            reading.allDoneBytes = 0
-            reading.componentNumber = 0
+        state.withLock { state in
+            state.reading.componentCount = components
+            state.reading.allTotalBytes = totalBytes
+            state.reading.allDoneBytes = 0
+            state.reading.componentNumber = 0
         }
     }
 
     /// Goes on to the next component.
     public func begin(_ component: String, activity: String, totalBytes: Int64) {
-        reading.withLock { reading in
-            reading.component = component
-            reading.componentNumber += 1
-            reading.activity = activity
-            reading.doneBytes = 0
-            reading.totalBytes = totalBytes
+        state.withLock { state in
+            state.reading.component = component
+            state.reading.componentNumber += 1
+            state.reading.activity = activity
+            state.reading.doneBytes = 0
+            state.reading.totalBytes = totalBytes
+            state.reading.wait = nil
+        }
+    }
+
+    /// Starts a wait, which shows its time instead of bytes, until something else begins or ``endWait()``.
+    ///
+    /// A wait is no component of its own: the number of components stays.
+    /// - Parameter what: what is waited for, as it follows "waiting for": `etcd to answer`.
+    public func beginWait(for what: String, limit: Duration) {
+        let now = clock()
+        state.withLock { state in
+            state.reading.component = what
+            state.reading.activity = "waiting for"
+            state.reading.doneBytes = 0
+            state.reading.totalBytes = 0
+            state.waitStart = now
+            state.reading.wait = WaitLine(title: state.reading.title, waited: .zero, limit: limit, lastSeen: nil)
+        }
+    }
+
+    /// Tells what a look of the wait has seen: `connection refused`.
+    public func saw(_ lastSeen: String) {
+        state.withLock { $0.reading.wait?.lastSeen = lastSeen }
+    }
+
+    /// Ends a wait; nothing is being done then until the next ``begin(_:activity:totalBytes:)``.
+    public func endWait() {
+        state.withLock { state in
+            state.reading.wait = nil
+            state.reading.component = ""
+            state.reading.activity = ""
         }
     }
 
     /// Adds bytes that are done.
     public func advance(bytes: Int64) {
-        reading.withLock { reading in
-            reading.doneBytes += bytes
-            reading.allDoneBytes += bytes
+        state.withLock { state in
+            state.reading.doneBytes += bytes
+            state.reading.allDoneBytes += bytes
         }
     }
 
     /// The present moment.
-    public var current: Reading { reading.withLock { $0 } }
+    public var current: Reading {
+        let now = clock()
+        return state.withLock { state in
+            var reading = state.reading
+            // Whole seconds, so that two readings within one are equal.
+            reading.wait?.waited = .seconds((now - state.waitStart).components.seconds)
+            return reading
+        }
+    }
 }

@@ -57,18 +57,4 @@ public final class Terminal: Sendable {
         // ignored: there is nowhere to say that standard error is gone
         _ = try? descriptor.writeAll(text.utf8)
     }
-
-    /// The text without what could move a terminal's cursor or change its colours: control characters as `\ooo`.
-    static func harmless(_ text: String) -> String {
-        var result = ""
-        for scalar in text.unicodeScalars {
-            if scalar.value < 0x20 || (0x7F..<0xA0).contains(scalar.value) {
-                let octal = String(scalar.value, radix: 8)
-                result += "\\" + String(repeating: "0", count: 3 - octal.count) + octal
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
-    }
 }

@@ -21,8 +21,9 @@ public enum Verbosity: Sendable, CaseIterable {
 
 /// Writes log lines for the person at the node: `node-backup: message`, `node-backup: warning: message`.
 ///
-/// The name in front is the logger's label, in red before an error where there are colours. From `info` down, metadata follow in parentheses. A logger of it is made
-/// with `Logger(label:factory:)`; nothing is registered for the whole process.
+/// The name in front is the logger's label, in red before an error where there are colours. From `info` down, metadata
+/// follow in parentheses. What could steer the terminal is escaped. A logger of it is made with `Logger(label:factory:)`;
+/// nothing is registered for the whole process.
 public struct TerminalLogHandler: LogHandler {
     /// Keys that are for machines only.
     private static let hiddenKeys: Set<String> = ["message_id"]
@@ -70,6 +71,6 @@ public struct TerminalLogHandler: LogHandler {
             let shown = values.filter { !Self.hiddenKeys.contains($0.key) }.sorted { $0.key < $1.key }
             if !shown.isEmpty { text += " (" + shown.map { "\($0.key)=\($0.value)" }.joined(separator: ", ") + ")" }
         }
-        return "\(prefix) \(Terminal.harmless(text))"
+        return "\(prefix) \(text.printable)"
     }
 }

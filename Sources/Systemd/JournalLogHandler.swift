@@ -1,6 +1,7 @@
 internal import CSystemd
 internal import Glibc
 public import Logging
+internal import Reporting
 internal import SystemPackage
 
 /// Writes log lines to journald, with the metadata as fields that `journalctl STEP=restore-etc` finds.
@@ -47,7 +48,7 @@ public struct JournalLogHandler: LogHandler {
         }
         if status < 0 {
             // ignored: there is nowhere else to write to
-            _ = try? FileDescriptor.standardError.writeAll("\(label): \(event.message)\n".utf8)
+            _ = try? FileDescriptor.standardError.writeAll("\(label): \(event.message.description.printable)\n".utf8)
         }
     }
 

@@ -14,7 +14,7 @@ public struct SystemdUnits: UnitInterface {
 
     /// How long one question may take; systemd answers late while it reloads.
     static let answerLimit = Duration.seconds(25)
-    /// How long reading all unit files anew may take.
+    /// How long reading all unit files again may take.
     static let reloadLimit = Duration.seconds(120)
     /// How long a unit may take to be gone after `SIGKILL`.
     static let killGrace = Duration.seconds(10)
@@ -41,21 +41,24 @@ public struct SystemdUnits: UnitInterface {
         }
     }
 
-    /// Stops a unit and waits for the end of the job; one that is stopped, or not there, stays as it is.
+    /// Stops a unit and waits for the end of the job; one that does not run or does not exist stays as it is.
     ///
     /// What does not stop within `limit` gets `SIGKILL`, all of its processes, and ten seconds to be gone. A unit
     /// that stops as `failed` has stopped.
     /// - Throws: ``SystemdError``, `Stopped`.
-    public func stop(_ unit: String, limit: Duration) throws {
+    @discardableResult
+    public func stop(_ unit: String, limit: Duration) throws -> UnitStop {
         try perform("stop", unit) { bus throws(BusConnection.Failure) in
             try bus.subscribe(deadline: .now + Self.answerLimit)
+            let outcome = UnitStop(before: try Self.state(of: unit, over: &bus))
             let end = ContinuousClock.now + limit
             let job: String
             do throws(BusConnection.Failure) {
+                // Also for a unit that does not run: that takes back a start that is about to come.
                 job = try bus.call("StopUnit", .string(unit), .string("replace"), deadline: .now + Self.answerLimit)
                     .objectPath()
             } catch {
-                if Self.isNoSuchUnit(error) { return }
+                if Self.isNoSuchUnit(error) { return .absent }
                 throw error
             }
             var result = try bus.result(ofJob: job, deadline: end)
@@ -74,9 +77,9 @@ public struct SystemdUnits: UnitInterface {
                 }
                 result = try bus.result(ofJob: job, deadline: .now + Self.killGrace)
             }
-            if result == "done" { return }
+            if result == "done" { return outcome }
             let state = try Self.state(of: unit, over: &bus)
-            if state.isStopped { return }
+            if state.isStopped { return outcome }
             throw .fault(result.map { .job(result: $0) } ?? .survived(state: Self.text(state)))
         }
     }
@@ -107,7 +110,7 @@ public struct SystemdUnits: UnitInterface {
         }
     }
 
-    /// Lets systemd read the unit files anew; returns when it has.
+    /// Has systemd read the unit files again; returns when it has.
     /// - Throws: ``SystemdError``, `Stopped`.
     public func reload() throws {
         try perform("reload the unit files", nil) { bus throws(BusConnection.Failure) in

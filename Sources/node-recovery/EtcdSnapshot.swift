@@ -154,7 +154,7 @@ extension EtcdSnapshot {
             try SignalWatch.start(cancellation, limit: nil)
             let report = try SnapshotInput.inspect(file, skipHashCheck: skipHashCheck, cancellation: cancellation)
             guard report.faults.isEmpty, let status = report.status else {
-                for fault in report.faults { Streams.printResult("\(file): \(fault)") }
+                for fault in report.faults { Streams.printResult("\(file): \(fault)".printable) }
                 throw SnapshotDamaged(name: file, faults: report.faults)
             }
             Streams.printResult(

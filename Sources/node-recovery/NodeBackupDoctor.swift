@@ -105,14 +105,16 @@ struct ReadinessView: Encodable {
         for finding in checks where !onlyOpen || finding.state != .green {
             let word = finding.state.rawValue + String(repeating: " ", count: 5 - finding.state.rawValue.count)
             let name = finding.check + String(repeating: " ", count: width - finding.check.count)
-            let colour =
+            let colour: TerminalColour =
                 switch finding.state {
-                case .green: "32"
-                case .amber: "33"
-                case .red: "1;31"
+                case .green: .green
+                case .amber: .yellow
+                case .red: .red
                 }
-            lines.append("\(hasColor ? "\u{1B}[\(colour)m\(word)\u{1B}[0m" : word)  \(name)  \(finding.text)")
-            if let next = finding.next { lines.append(String(repeating: " ", count: 9 + width) + "type: \(next)") }
+            lines.append("\(hasColor ? colour.around(word) : word)  \(name)  \(finding.text.printable)")
+            if let next = finding.next {
+                lines.append(String(repeating: " ", count: 9 + width) + "type: \(next.printable)")
+            }
         }
         return (lines + [summary]).joined(separator: "\n")
     }

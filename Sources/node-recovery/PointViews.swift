@@ -52,7 +52,7 @@ struct PointListing: Encodable {
         for listing in listings {
             if let reason = listing.damage {
                 table.add("\(listing.generation)", "-", "-", "-", "-", "-", "-", "-", "DAMAGED")
-                notes.append("recovery point \(listing.generation): \(reason)")
+                notes.append("recovery point \(listing.generation): \(reason.printable)")
                 continue
             }
             if let target = listing.failedStateBefore {
@@ -73,7 +73,7 @@ struct PointListing: Encodable {
                 listing.verifiedAt ?? "never"
             )
         }
-        return ([table.text] + notes).joined(separator: "\n")
+        return ([table.text(width: Streams.columns)] + notes).joined(separator: "\n")
     }
 }
 
@@ -114,9 +114,10 @@ enum PointDescription {
         var lines = [
             "Recovery point \(manifest.generation) in '\(point.directory)'",
             "  taken       \(manifest.createdAt), in \(Duration.milliseconds(Int64(manifest.durationSeconds * 1000)).operatorText)",
-            "  by          \(manifest.toolVersion)",
-            "  node        \(manifest.node.name)\(manifest.node.machineID.map { " (machine id \($0))" } ?? "")",
-            "  profile     \(manifest.profile)",
+            "  by          \(manifest.toolVersion.printable)",
+            "  node        "
+                + "\(manifest.node.name)\(manifest.node.machineID.map { " (machine id \($0))" } ?? "")".printable,
+            "  profile     \(manifest.profile.printable)",
             "  size        \(ByteCount(manifest.sourceBytes)), stored in \(ByteCount(manifest.storedBytes))",
         ]
         if let failed = manifest.failedState {
@@ -127,7 +128,9 @@ enum PointDescription {
                 "  etcd        \(etcd.serverVersion) at revision \(etcd.revision), \(etcd.totalKeys) keys, "
                     + "\(ByteCount(etcd.totalSizeBytes)), cluster \(etcd.clusterID)"
             )
-            for alarm in etcd.alarms { lines.append("              alarm \(alarm) is stored in the snapshot") }
+            for alarm in etcd.alarms {
+                lines.append("              alarm \(alarm.printable) is stored in the snapshot")
+            }
         }
         if let deployment = manifest.deployment { lines.append("  deployment  \(deployment)") }
         lines.append("  verified    \(point.verifiedAt ?? "never")")
@@ -153,7 +156,7 @@ enum PointDescription {
             )
         }
         for component in manifest.skipped { table.add(component.name, "-", "-", "-", "skipped: \(component.reason)") }
-        lines += ["", table.text]
+        lines += ["", table.text(width: Streams.columns)]
         for component in manifest.components {
             let notes = [
                 ("Left out", component.leftOut), ("Kept changing", component.unstable),
@@ -161,7 +164,7 @@ enum PointDescription {
             ]
             for (title, list) in notes where !list.isEmpty {
                 lines += ["", "\(title) of \(component.name):"]
-                lines += list.prefix(20).map { "  /\($0.path): \($0.reason)" }
+                lines += list.prefix(20).map { "  /\($0.path): \($0.reason)".printable }
                 if list.count > 20 { lines.append("  and \(list.count - 20) more: see --json") }
             }
         }
@@ -195,12 +198,12 @@ struct VerificationReport: Encodable {
     }
 
     var text: String {
-        if let damage { return "Recovery point \(generation): DAMAGED\n  \(damage)" }
+        if let damage { return "Recovery point \(generation): DAMAGED\n  \(damage.printable)" }
         guard !isGood else {
             return "Recovery point \(generation): good (\(components.map(\.name).joined(separator: ", ")))"
         }
         let lines = components.filter { !$0.faults.isEmpty }.flatMap { component in
-            component.faults.prefix(10).map { "  \(component.name): \($0)" }
+            component.faults.prefix(10).map { "  \(component.name): \($0)".printable }
                 + (component.faults.count > 10 ? ["  \(component.name): and \(component.faults.count - 10) more"] : [])
         }
         return (["Recovery point \(generation): DAMAGED"] + lines).joined(separator: "\n")
@@ -223,7 +226,7 @@ struct PruneLine: Encodable {
         guard !decisions.isEmpty else { return "There is no recovery point." }
         return decisions.map { decision in
             let verb = decision.isRemoved ? (isDryRun ? "would remove" : "removed") : (isDryRun ? "would keep" : "kept")
-            return "\(verb) \(decision.generation): \(decision.reason)"
+            return "\(verb) \(decision.generation): \(decision.reason.printable)"
         }.joined(separator: "\n")
     }
 }
@@ -254,7 +257,7 @@ extension BackupForecast {
     /// The plan for people.
     var text: String {
         var lines = [
-            "Plan for node '\(node)', profile \(profile)\(profileEvidence.map { " (by \($0))" } ?? "")",
+            "Plan for node '\(node.printable)', profile \(profile)\(profileEvidence.map { " (by \($0))" } ?? "")",
             "Recovery points in '\(directory)': about \(ByteCount(neededBytes)) needed, \(ByteCount(freeBytes)) free"
                 + (neededBytes > freeBytes ? ", NOT ENOUGH" : ""),
             "",
@@ -279,7 +282,7 @@ extension BackupForecast {
                     .joined(separator: "; ")
             )
         }
-        lines.append(table.text)
+        lines.append(table.text(width: Streams.columns))
         return lines.joined(separator: "\n")
     }
 }

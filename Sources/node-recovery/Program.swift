@@ -22,7 +22,9 @@ enum Program {
     /// An asynchronous `main` would wait in libdispatch, which unblocks
     /// every signal in that thread: SIGTERM would end the program instead of asking it to stop.
     static func main() {
-        // First of all: a process with threads cannot enter the host.
+        // A reader that goes away is an error of the call that writes, not the end of the program.
+        signal(SIGPIPE, SIG_IGN)
+        // Before anything else: a process with threads cannot enter the host.
         do {
             try HostEntry.enterIfAsked(CommandLine.arguments)
         } catch {
@@ -49,6 +51,7 @@ enum Program {
             } else {
                 try parsed.run()
             }
+            if let error = Streams.outputError { throw error }
             exit(ExitStatus.done.rawValue)
         } catch {
             finish(error, command: command, name: name, event: error is Paused ? .recoveryPaused : failure)
@@ -79,6 +82,10 @@ enum Program {
         default:
             Streams.printError("\(name): say which command is wanted: \(names)\nhint: \(hint)")
             exit(ExitStatus.usage.rawValue)
+        }
+        if let error = Streams.outputError {
+            Streams.report(error, as: name)
+            exit(error.exitStatus.rawValue)
         }
         exit(ExitStatus.done.rawValue)
     }

@@ -9,13 +9,13 @@ enum RecoveryViews {
         for entry in listing {
             table.add(entry.phase, entry.name, entry.summary, entry.conditions.joined(separator: "; "))
         }
-        return table.text
+        return table.text(width: Streams.columns)
     }
 
     /// What a recovery would do, in a few lines.
     static func summary(of plan: RecoveryPlan) -> String {
         var lines = [
-            "Recovery point \(plan.generation) of \(plan.createdAt), node '\(plan.node)', profile \(plan.profile)"
+            "Recovery point \(plan.generation) of \(plan.createdAt), node '\(plan.node.printable)', profile \(plan.profile.printable)"
         ]
         if let deployment = plan.deployment {
             let now = plan.deploymentNow
@@ -59,7 +59,7 @@ enum RecoveryViews {
             case .paused: "A recovery \(target) waits for a reboot."
             case .done: "The last recovery, \(target), is done."
             }
-        var text = "\(headline)\n\n\(table.text)"
+        var text = "\(headline)\n\n\(table.text(width: Streams.columns))"
         if let next = progress.next { text += "\n\nNext: \(next)" }
         if let command = progress.command { text += "\nType: \(command)" }
         return text

@@ -39,9 +39,15 @@ final class ServiceProgress: Sendable {
         if isDue { send(.status(Self.text(of: reading)), .extendTimeout(Self.patience)) }
     }
 
-    /// `backing up etc (3 of 8), 12 MiB of 1.2 GiB`.
+    /// `backing up etc (3 of 8), 12 MiB of 1.2 GiB`; `waiting for etcd to answer: 12 s of 20 min`; only what is known.
     static func text(of reading: ProgressMeter.Reading) -> String {
-        "\(reading.activity) \(reading.component) (\(reading.componentNumber) of \(reading.componentCount)), "
-            + "\(ByteCount(reading.allDoneBytes)) of \(ByteCount(reading.allTotalBytes))"
+        if let wait = reading.wait { return wait.plain.printable }
+        let isNumbered =
+            (1...max(1, reading.componentCount)).contains(reading.componentNumber) && reading.componentCount > 0
+        let number = isNumbered ? " (\(reading.componentNumber) of \(reading.componentCount))" : ""
+        let bytes =
+            reading.allTotalBytes > 0
+            ? ", \(ByteCount(reading.allDoneBytes)) of \(ByteCount(reading.allTotalBytes))" : ""
+        return "\(reading.title.printable)\(number)\(bytes)"
     }
 }

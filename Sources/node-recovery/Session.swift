@@ -83,14 +83,8 @@ struct Session {
         let service = ServiceProgress(notifier)
         let ticker = Ticker(every: .milliseconds(100)) {
             let reading = meter.current
-            guard !reading.component.isEmpty else { return }
-            if showsProgress {
-                display.update(
-                    component: "\(reading.activity) \(reading.component)",
-                    doneBytes: reading.doneBytes,
-                    totalBytes: reading.totalBytes > 0 ? reading.totalBytes : nil
-                )
-            }
+            if showsProgress { display.update(reading) }
+            guard !reading.title.isEmpty else { return }
             service.tell(reading)
         }
         defer {

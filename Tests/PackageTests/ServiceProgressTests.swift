@@ -28,6 +28,11 @@ import Testing
         progress.tell(reading, now: start + .milliseconds(1000))
         progress.tell(reading, now: start + .seconds(100))
         let all = messages.all.withLock { $0 }
+        reading.allTotalBytes = 0
+        reading.componentNumber = 9
+        #expect(ServiceProgress.text(of: reading) == "backing up etc")
+        reading.wait = WaitLine(title: "waiting for etcd", waited: .seconds(12), limit: .seconds(1200), lastSeen: "no")
+        #expect(ServiceProgress.text(of: reading) == "waiting for etcd: 12 s of 20 min, last: no")
         #expect(
             all == [
                 .status("backing up etc (3 of 8), 0 B of 3.0 MiB"), .extendTimeout(.seconds(600)),

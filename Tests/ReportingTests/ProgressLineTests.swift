@@ -91,20 +91,82 @@ import Testing
         ) { now.withLock { $0 } }
         for second in 0..<70 {
             now.withLock { $0 = .seconds(second) }
-            display.update(
-                component: second < 65 ? "etc" : "kubelet",
-                doneBytes: Int64(second) << 10,
-                totalBytes: 100 << 10
-            )
+            display.update(reading("backing up", second < 65 ? "etc" : "kubelet", second << 10, of: 100 << 10))
         }
         display.clear()
         try file.close()
         #expect(
             try Shell.output("cat \(directory / "out")") == """
-                node-backup: etc: 30 %, 30.0 KiB of 100.0 KiB, 1.0 KiB/s, 1 min 10 s left
-                node-backup: etc: 60 %, 60.0 KiB of 100.0 KiB, 1.0 KiB/s, 40 s left
+                node-backup: backing up etc: 30 %, 30.0 KiB of 100.0 KiB, 1.0 KiB/s, 1 min 10 s left
+                node-backup: backing up etc: 60 %, 60.0 KiB of 100.0 KiB, 1.0 KiB/s, 40 s left
 
                 """
         )
+    }
+
+    @Test("of a wait is its time, its limit and what was seen last, as a line and as a bar")
+    func waits() throws {
+        let directory = try TemporaryDirectory()
+        let now = Mutex(Duration.zero)
+        let clock: @Sendable () -> Duration = { now.withLock { $0 } }
+        for (style, file) in [(ProgressStyle.lines, "lines"), (.bar, "bar")] {
+            now.withLock { $0 = .zero }
+            let meter = ProgressMeter(clock: clock)
+            let out = try FileDescriptor.open(
+                directory / file,
+                .writeOnly,
+                options: [.create],
+                permissions: [.ownerReadWrite]
+            )
+            let terminal = Terminal(descriptor: out, environment: [:])
+            let display = ProgressDisplay(label: "upgrade-recovery", terminal: terminal, style: style, clock: clock)
+            meter.beginWait(for: "etcd to answer", limit: .seconds(1200))
+            display.update(meter.current)
+            meter.saw("connection\nrefused")
+            now.withLock { $0 = .milliseconds(30_700) }
+            display.update(meter.current)
+            #expect(meter.current.wait?.waited == .seconds(30))
+            meter.endWait()
+            now.withLock { $0 = .seconds(70) }
+            display.update(meter.current)
+            display.update(meter.current)
+            try out.close()
+        }
+        #expect(
+            try Shell.output("cat \(directory / "lines")")
+                == "upgrade-recovery: waiting for etcd to answer: 30 s of 20 min, last: connection\\012refused\n"
+        )
+        let clear = "\r\u{1B}[K"
+        #expect(
+            try Shell.output("cat \(directory / "bar")")
+                == "\(clear)waiting for etcd to answer: 0 s of 20 min"
+                + "\(clear)waiting for etcd to answer: 30 s of 20 min, last: connection\\012refused\(clear)"
+        )
+    }
+
+    @Test("is the time where no byte is counted")
+    func elapsed() {
+        var line = ProgressLine(
+            component: "stopping default/web",
+            doneBytes: 0,
+            totalBytes: nil,
+            bytesPerSecond: 0,
+            elapsed: .milliseconds(3900)
+        )
+        #expect(line.plain == "stopping default/web: 3 s")
+        #expect(line.bar(width: 80) == "stopping default/web  3 s")
+        line.elapsed = .seconds(125)
+        #expect(line.plain == "stopping default/web: 2 min 5 s")
+        line.doneBytes = 2048
+        #expect(line.plain == "stopping default/web: 2.0 KiB, 0 B/s")
+    }
+
+    private func reading(_ activity: String, _ component: String, _ done: Int, of total: Int) -> ProgressMeter.Reading {
+        var reading = ProgressMeter.Reading()
+        reading.activity = activity
+        reading.component = component
+        reading.doneBytes = Int64(done)
+        reading.totalBytes = Int64(total)
+        return reading
     }
 }

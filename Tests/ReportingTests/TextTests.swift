@@ -1,6 +1,7 @@
 import Glibc
-import Reporting
 import Testing
+
+@testable import Reporting
 
 @Suite("Text for an operator") struct TextTests {
     @Test(
@@ -48,6 +49,56 @@ import Testing
         table.add("etc", "12", "")
         table.add("usr-local", "1234", "shared")
         #expect(table.text == "NAME       SIZE  NOTE\netc          12\nusr-local  1234  shared")
+    }
+
+    @Test("folds the last column of a table that is wider than its terminal, then the rows") func folds() {
+        var table = TextTable(("STEP", .left), ("STATE", .left), ("NOTE", .left))
+        table.add("stop-kubelet", "done", "kubelet.service has stopped")
+        table.add("etc", "", "")
+        #expect(
+            table.text(width: 40) == """
+                STEP          STATE  NOTE
+                stop-kubelet  done   kubelet.service has
+                                     stopped
+                etc
+                """
+        )
+        #expect(
+            table.text(width: 30) == """
+                STEP   stop-kubelet
+                STATE  done
+                NOTE   kubelet.service has
+                       stopped
+
+                STEP   etc
+                """
+        )
+        #expect(table.text(width: 48) == table.text)
+        for width in 16..<60 {
+            let lines = table.text(width: width).split(separator: "\n")
+            #expect(lines.allSatisfy { $0.count <= width && !$0.hasSuffix(" ") }, "width \(width)")
+        }
+        #expect(TextTable.folded("a  b", width: 10) == ["a  b"])
+        #expect(TextTable.folded("abcdefgh ij", width: 3) == ["abc", "def", "gh", "ij"])
+        #expect(TextTable.folded("", width: 3) == [""])
+        #expect(!TextTable(("A", .right)).text(width: 0).contains("B"))
+    }
+
+    @Test("escapes what steers a terminal, and nothing else") func printable() {
+        let name = "a\u{1B}]0;x\u{7}\u{9B}\u{202E}\n\r\té ü\u{301} ✓"
+        #expect(name.printable == "a\\033]0;x\\007\\233\\u{202E}\\012\\015\\011é ü\u{301} ✓")
+        #expect("a\nb\r\nc".printableLines == "a\nb\\015\nc")
+        #expect("{\n\"a\": \"\u{9B}\u{2028}\"}".printableJSON == "{\n\"a\": \"\\u009B\\u2028\"}")
+        #expect("plain".printable == "plain")
+        var table = TextTable(("NAME", .left))
+        table.add("a\n\u{1B}b")
+        #expect(table.text == "NAME\na\\012\\033b")
+    }
+
+    @Test("counts in singular and plural") func plurals() {
+        #expect(counted(1, "page") == "1 page")
+        #expect(counted(0, "page") == "0 pages")
+        #expect(counted(Int64(2), "entry", "entries") == "2 entries")
     }
 
     @Test("numbers exit statuses as sysexits.h does") func exitStatuses() {

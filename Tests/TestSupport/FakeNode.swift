@@ -233,10 +233,17 @@ public final class ScriptedUnits: UnitInterface {
     /// Every call that changes something.
     public let recorder: CallRecorder
     private let active: Mutex<[String: Bool]>
+    private let masked: Set<String>
 
     /// A service manager with these units, which run.
-    public init(_ units: [String] = ["kubelet.service", "crio.service"], recorder: CallRecorder = CallRecorder()) {
+    /// - Parameter masked: those of them that are masked.
+    public init(
+        _ units: [String] = ["kubelet.service", "crio.service"],
+        masked: Set<String> = [],
+        recorder: CallRecorder = CallRecorder()
+    ) {
         self.recorder = recorder
+        self.masked = masked
         active = Mutex(Dictionary(uniqueKeysWithValues: units.map { ($0, true) }))
     }
 
@@ -248,13 +255,20 @@ public final class ScriptedUnits: UnitInterface {
         guard let isActive = active.withLock({ $0[unit] }) else {
             return UnitState(load: "not-found", active: "inactive", sub: "dead")
         }
-        return UnitState(load: "loaded", active: isActive ? "active" : "inactive", sub: isActive ? "running" : "dead")
+        return UnitState(
+            load: masked.contains(unit) ? "masked" : "loaded",
+            active: isActive ? "active" : "inactive",
+            sub: isActive ? "running" : "dead"
+        )
     }
 
     /// Stops a unit.
-    public func stop(_ unit: String, limit: Duration) throws {
+    @discardableResult
+    public func stop(_ unit: String, limit: Duration) throws -> UnitStop {
         try recorder.record("stop \(unit)")
+        let outcome = UnitStop(before: try state(of: unit))
         active.withLock { if $0[unit] != nil { $0[unit] = false } }
+        return outcome
     }
 
     /// Starts a unit.
