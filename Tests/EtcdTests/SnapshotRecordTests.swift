@@ -64,7 +64,7 @@ struct RecordDamage: Sendable, CustomTestStringConvertible {
             RecordDamage("empty record of a deletion", "bucket 'key': the record of revision 10 is empty") {
                 $0["key", Build.revision(10, isDeletion: true)] = []
             },
-            RecordDamage("record without a key", "(bucket 'key', by way of") {
+            RecordDamage("record without a key", "(bucket 'key')") {
                 $0["key", key(5)] = Build.change([], [1], made: 5, changed: 5)
             },
             RecordDamage("record without a key, by name", "the record of revision 5 has no key") {
