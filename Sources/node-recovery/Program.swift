@@ -22,7 +22,8 @@ enum Program {
     /// An asynchronous `main` would wait in libdispatch, which unblocks
     /// every signal in that thread: SIGTERM would end the program instead of asking it to stop.
     static func main() {
-        // First of all: a process with threads cannot enter the host.
+        Streams.prepare()
+        // Before anything that makes threads: a process with threads cannot enter the host.
         do {
             try HostEntry.enterIfAsked(CommandLine.arguments)
         } catch {

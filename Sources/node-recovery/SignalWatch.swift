@@ -11,8 +11,6 @@ enum SignalWatch {
     static func block() {
         var set = signals
         pthread_sigmask(SIG_BLOCK, &set, nil)
-        // A peer that hangs up is an error of the call that writes, not the end of the program.
-        signal(SIGPIPE, SIG_IGN)
     }
 
     /// Starts the thread that waits for signals and for the limit.
