@@ -8,7 +8,7 @@ public import YAML
 public struct ClusterError: OperatorError, Equatable {
     /// What went wrong.
     public enum Fault: Sendable, Equatable {
-        /// None of the kubeconfigs that are looked for is there.
+        /// None of the kubeconfigs that are looked for exists.
         case noKubeconfig([FilePath])
         /// A kubeconfig, or a file that it names, cannot be read.
         case file(FilesError)
@@ -37,15 +37,15 @@ public struct ClusterError: OperatorError, Equatable {
     public var summary: String {
         switch fault {
         case .noKubeconfig(let paths):
-            "there is no kubeconfig: none of " + paths.map { "'\($0)'" }.joined(separator: ", ") + " exists"
+            "no kubeconfig was found: none of " + paths.map { "'\($0)'" }.joined(separator: ", ") + " exists"
         case .file(let error): error.summary
         case .notYAML(let error): error.summary
         case .unusable(let path, let what): "cannot use the kubeconfig '\(path)': \(what)"
         case .call(let error, _): Self.plain(error).summary
         case .refused(let server, let action, let status, let message, _):
             "'\(server)' refused to \(action): HTTP status \(status)" + (message.isEmpty ? "" : ": \(message)")
-        case .undecodable(let server, let action): "'\(server)' answered a request to \(action) with something else"
-        case .requestChanged(let name): "the certificate request '\(name)' is not what it was when it was listed"
+        case .undecodable(let server, let action): "'\(server)' sent an unexpected answer to a request to \(action)"
+        case .requestChanged(let name): "the certificate request '\(name)' has changed since it was listed"
         }
     }
 
@@ -56,19 +56,19 @@ public struct ClusterError: OperatorError, Equatable {
         case .file(let error): error.hint
         case .notYAML: nil
         case .unusable(let path, _):
-            "see what it holds, without its secrets: kubectl --kubeconfig '\(path)' config view"
+            "check what it holds, without its secrets: kubectl --kubeconfig '\(path)' config view"
         case .call(let error, let path):
             switch Self.plain(error).fault {
             case .connectFailed, .connectTimedOut, .cut, .connectionLost, .stalled, .deadline:
-                "see whether the API server runs: crictl ps --name kube-apiserver"
+                "check whether the API server is running: crictl ps --name kube-apiserver"
             case .certificateRefused, .fileUnusable, .keyMismatch, .keyEncrypted, .serverNotTrusted:
-                "the kubeconfig is '\(path)'; see its server and its user: kubectl --kubeconfig '\(path)' config view"
+                "the kubeconfig is '\(path)'; check its server and its user: kubectl --kubeconfig '\(path)' config view"
             default: error.hint
             }
         case .refused(_, _, 401, _, let path), .refused(_, _, 403, _, let path):
-            "see who the kubeconfig makes us: kubectl --kubeconfig '\(path)' auth whoami"
+            "check which user the kubeconfig stands for: kubectl --kubeconfig '\(path)' auth whoami"
         case .refused(_, _, _, _, let path):
-            "see how the server is: kubectl --kubeconfig '\(path)' get --raw '/readyz?verbose'"
+            "check how the server is doing: kubectl --kubeconfig '\(path)' get --raw '/readyz?verbose'"
         case .requestChanged(let name): "look at it: kubectl describe csr \(name)"
         }
     }

@@ -33,7 +33,7 @@ struct Kubeconfig {
         let user = try reader.named(userName, in: document["users"], "user")
 
         if cluster["insecure-skip-tls-verify"]?.bool == true {
-            throw reader.unusable("it trusts every server ('insecure-skip-tls-verify'), which is not done here")
+            throw reader.unusable("it trusts every server ('insecure-skip-tls-verify'), which is not supported")
         }
         for key in ["proxy-url"] where cluster[key]?.string != nil {
             throw reader.unusable("'\(key)' of its cluster is not supported")

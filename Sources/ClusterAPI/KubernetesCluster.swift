@@ -39,7 +39,7 @@ public struct KubernetesCluster: ClusterInterface {
         return failing
     }
 
-    /// How a node is; `nil` when the cluster has none of this name.
+    /// How a node is doing; `nil` when the cluster has none of this name.
     /// - Throws: ``ClusterError``, `Stopped`.
     public func readiness(ofNode name: String) throws -> NodeReadiness? {
         let path = "/api/v1/nodes/\(Self.escaped(name))"
@@ -57,17 +57,17 @@ public struct KubernetesCluster: ClusterInterface {
         return (list?.items ?? []).map(\.operatorState).sorted { $0.name < $1.name }
     }
 
-    /// openshift: what an operator tells of its operand.
+    /// openshift: what an operator reports about its operand.
     /// - Parameter operand: `etcd`, `kubeapiserver`, `kubecontrollermanager` or `kubescheduler`.
     /// - Throws: ``ClusterError``, `Stopped`.
     public func rollout(of operand: String) throws -> OperandRollout {
         let session = try session()
         let answer = try session.send("GET", Self.path(of: operand))
-        let found: StaticPodOperator = try session.decode(answer, "tell how '\(operand)' is rolled out")
+        let found: StaticPodOperator = try session.decode(answer, "report how '\(operand)' is rolled out")
         return found.rollout
     }
 
-    /// openshift: lets an operator roll its operand out anew (`forceRedeploymentReason`).
+    /// openshift: asks an operator to roll its operand out again (`forceRedeploymentReason`).
     ///
     /// The operator acts when the reason is another one than the last; the same reason again changes nothing.
     /// - Parameter operand: as in ``rollout(of:)``.
@@ -139,7 +139,7 @@ public struct KubernetesCluster: ClusterInterface {
 
     private static let requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 
-    /// The first kubeconfig that is there.
+    /// The first kubeconfig that exists.
     /// - Parameter asKubelet: whether the kubelet's will do when there is no administrator's.
     private func session(asKubelet: Bool = false) throws -> APISession {
         try cancellation.check()

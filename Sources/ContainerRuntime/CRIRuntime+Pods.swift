@@ -2,17 +2,18 @@ public import NodeInterface
 internal import RPC
 
 extension CRIRuntime: PodInterface {
-    /// How long a container may take to be gone once it is killed.
+    /// How long a container may take to end once it is killed.
     static let killLimit = Duration.seconds(15)
 
-    /// Every sandbox, up or not, sorted by namespace and name; `nil` when the socket file does not exist.
+    /// Every sandbox, up or not, sorted by namespace and name; `nil` when no runtime is running, as
+    /// in ``runtime()``.
     /// - Throws: ``CRIError``, `Stopped`.
     public func pods() throws -> [PodSandbox]? {
         let answer: PBListPodSandboxResponse
         do {
             answer = try call(client(), "RuntimeService/ListPodSandbox", PBListPodSandboxRequest())
         } catch let error as CRIError {
-            if error.fault == .call(.socketMissing) { return nil }
+            if error.isRuntimeMissing { return nil }
             throw error
         }
         return answer.items
@@ -27,35 +28,10 @@ extension CRIRuntime: PodInterface {
             .sorted { ($0.namespace, $0.name, $0.id) < ($1.namespace, $1.name, $1.id) }
     }
 
-    /// Every container, running or not, sorted by pod, name and attempt.
-    ///
-    /// The list has no exit statuses; each container that has ended is asked for its own. One that is removed
-    /// meanwhile has none.
-    /// - Throws: ``CRIError``, `Stopped`.
-    public func podContainers() throws -> [PodContainer] {
-        let client = client()
-        let list: PBListContainersResponse = try call(
-            client,
-            "RuntimeService/ListContainers",
-            PBListContainersRequest()
-        )
-        return try list.containers
-            .map { container in
-                PodContainer(
-                    name: container.metadata.name,
-                    podID: container.podSandboxID,
-                    isRunning: container.state == .containerRunning,
-                    exitStatus: container.state == .containerExited ? try exitStatus(of: container.id, client) : nil,
-                    attempt: Int(container.metadata.attempt)
-                )
-            }
-            .sorted { ($0.podID, $0.name, $0.attempt) < ($1.podID, $1.name, $1.attempt) }
-    }
-
     /// Stops what runs in a sandbox, and the sandbox; one that is stopped or gone stays as it is.
     ///
     /// What does not stop within `limit` is killed, container by container, and then the sandbox is stopped once more.
-    /// - Throws: ``CRIError``, `Stopped`.
+    /// - Throws: `StuckPod` when it does not end although it was killed; ``CRIError``, `Stopped`.
     public func stopPod(_ id: String, limit: Duration) throws {
         var request = PBStopPodSandboxRequest()
         request.podSandboxID = id
@@ -64,9 +40,16 @@ extension CRIRuntime: PodInterface {
         do {
             return try change(client, "stop", id, "RuntimeService/StopPodSandbox", request, limit: limit)
         } catch let error as CRIError {
-            // Which side noticed that the time was over, and how it says so, differs from runtime to runtime.
-            guard .now >= end else { throw error }
+            guard Self.isOver(end, error) else { throw error }
         }
+        do { try kill(id, client) } catch let error as CRIError {
+            guard Self.isOver(nil, error) else { throw error }
+            throw StuckPod(id: id, action: "stop", limit: limit + Self.killLimit)
+        }
+    }
+
+    /// Kills the containers of a sandbox, and stops it once more.
+    private func kill(_ id: String, _ client: RPCClient) throws {
         let list: PBListContainersResponse = try call(
             client,
             "RuntimeService/ListContainers",
@@ -78,26 +61,36 @@ extension CRIRuntime: PodInterface {
             kill.timeout = 0
             try change(client, "stop", id, "RuntimeService/StopContainer", kill, limit: Self.killLimit)
         }
+        var request = PBStopPodSandboxRequest()
+        request.podSandboxID = id
         try change(client, "stop", id, "RuntimeService/StopPodSandbox", request, limit: Self.killLimit)
     }
 
     /// Removes a stopped sandbox with its containers; one that is gone stays so.
-    /// - Throws: ``CRIError``, `Stopped`.
+    /// - Throws: `StuckPod` when it does not end; ``CRIError``, `Stopped`.
     public func removePod(_ id: String, limit: Duration) throws {
         var request = PBRemovePodSandboxRequest()
         request.podSandboxID = id
-        try change(client(), "remove", id, "RuntimeService/RemovePodSandbox", request, limit: limit)
+        let end = ContinuousClock.now + limit
+        do {
+            try change(client(), "remove", id, "RuntimeService/RemovePodSandbox", request, limit: limit)
+        } catch let error as CRIError {
+            guard Self.isOver(end, error) else { throw error }
+            throw StuckPod(id: id, action: "remove", limit: limit)
+        }
     }
 
-    private func exitStatus(of container: String, _ client: RPCClient) throws -> Int32? {
-        var request = PBContainerStatusRequest()
-        request.containerID = container
-        do {
-            let answer: PBContainerStatusResponse = try call(client, "RuntimeService/ContainerStatus", request)
-            return answer.status.state == .containerExited ? answer.status.exitCode : nil
-        } catch let error as CRIError {
-            if error.isNotFound { return nil }
-            throw error
+    /// Whether a call failed because its time was over.
+    ///
+    /// Which side noticed that, and how it says so, differs from runtime to runtime: a status of gRPC (CRI-O has often
+    /// UNKNOWN with the words of Go's context), a closed stream, or our own clock.
+    private static func isOver(_ end: ContinuousClock.Instant?, _ error: CRIError) -> Bool {
+        if let end, .now >= end { return true }
+        guard case .pod(_, _, let fault) = error.fault else { return false }
+        switch fault {
+        case .deadline, .stalled: return true
+        case .status(let status): return status.code == GRPCStatus.deadlineExceeded
+        default: return false
         }
     }
 }

@@ -7,39 +7,57 @@ public import SystemPackage
 
 /// The node's container runtime, over the Container Runtime Interface `v1` on its Unix socket.
 public struct CRIRuntime: ContainerInterface {
-    /// The socket file: the first one that is there now, else the first one.
+    /// The socket file: the first one that exists now, one that is served before one that a runtime which is gone has
+    /// left; else the first one.
     ///
-    /// A runtime takes its socket away when it stops and makes it when it starts.
+    /// A runtime removes its socket when it stops and makes it when it starts; one that is killed leaves it.
     public var socket: FilePath {
-        sockets.first { path in path.withPlatformString { access($0, F_OK) } == 0 } ?? sockets[0]
+        let present = sockets.filter { path in path.withPlatformString { access($0, F_OK) } == 0 }
+        guard present.count > 1 else { return present.first ?? sockets[0] }
+        return present.first { !RPCTarget.refusesConnections(at: $0) } ?? present[0]
     }
 
+    /// The node's `/`, for the runtime's configuration and its logs.
+    let root: FilePath
     private let sockets: [FilePath]
     private let limit: Duration
     private let cancellation: Cancellation
 
     /// A runtime that listens at `socket`; nothing is connected yet.
+    /// - Parameter root: the node's `/`, where the runtime's configuration is.
     /// - Parameter limit: how long one call may take.
-    public init(socket: FilePath, limit: Duration = .seconds(30), cancellation: Cancellation) {
-        self.init(sockets: [socket], limit: limit, cancellation: cancellation)
+    public init(
+        socket: FilePath,
+        root: FilePath = "/",
+        limit: Duration = .seconds(30),
+        cancellation: Cancellation
+    ) {
+        self.init(sockets: [socket], root: root, limit: limit, cancellation: cancellation)
     }
 
-    /// The runtime that listens at one of these sockets; which one is looked up anew for every call.
+    /// The runtime that listens at one of these sockets; which one is looked up again for every call.
     /// - Precondition: there is at least one.
-    public init(sockets: [FilePath], limit: Duration = .seconds(30), cancellation: Cancellation) {
+    public init(
+        sockets: [FilePath],
+        root: FilePath = "/",
+        limit: Duration = .seconds(30),
+        cancellation: Cancellation
+    ) {
         precondition(!sockets.isEmpty, "a runtime has a socket")
+        self.root = root
         self.sockets = sockets
         self.limit = limit
         self.cancellation = cancellation
     }
 
-    /// The runtime's name and version, `containerd 1.6.20`; `nil` when the socket file does not exist.
+    /// The runtime's name and version, `containerd 1.6.20`; `nil` when none is running: there is no socket file, or the
+    /// kernel refuses connections to it because nobody serves it any more.
     /// - Throws: ``CRIError``, `Stopped`.
     public func runtime() throws -> String? {
         do {
             let answer: PBVersionResponse = try call(client(), "RuntimeService/Version", PBVersionRequest())
             return "\(answer.runtimeName) \(answer.runtimeVersion)"
-        } catch let error as CRIError where error.fault == .call(.socketMissing) {
+        } catch let error as CRIError where error.isRuntimeMissing {
             return nil
         }
     }
@@ -48,7 +66,11 @@ public struct CRIRuntime: ContainerInterface {
     /// - Throws: ``CRIError``, `Stopped`.
     public func images() throws -> [ContainerImage] {
         let client = client()
-        let images: PBListImagesResponse = try call(client, "ImageService/ListImages", PBListImagesRequest())
+        let images: PBListImagesResponse
+        do { images = try call(client, "ImageService/ListImages", PBListImagesRequest()) } catch let error as CRIError {
+            if case .call(.status(let status)) = error.fault { throw CRIError(socket, .imageList(status)) }
+            throw error
+        }
         let containers: PBListContainersResponse = try call(
             client,
             "RuntimeService/ListContainers",
@@ -109,7 +131,7 @@ public struct CRIRuntime: ContainerInterface {
         }
     }
 
-    /// Has something done to a pod's sandbox; what is gone already is done.
+    /// Has something done to a pod's sandbox; a sandbox that no longer exists is done.
     func change(
         _ client: RPCClient,
         _ action: String,

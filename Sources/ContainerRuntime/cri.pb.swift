@@ -188,6 +188,9 @@ nonisolated struct PBStatusResponse: Sendable {
   /// Clears the value of `status`. Subsequent reads from it will return its default value.
   mutating func clearStatus() {self._status = nil}
 
+  /// The runtime's configuration among others, when verbose was asked for; its keys and form are the runtime's own.
+  var info: Dictionary<String,String> = [:]
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -409,13 +412,32 @@ nonisolated struct PBContainerStatus: Sendable {
 
   var id: String = String()
 
+  var metadata: PBContainerMetadata {
+    get {_metadata ?? PBContainerMetadata()}
+    set {_metadata = newValue}
+  }
+  /// Returns true if `metadata` has been explicitly set.
+  var hasMetadata: Bool {self._metadata != nil}
+  /// Clears the value of `metadata`. Subsequent reads from it will return its default value.
+  mutating func clearMetadata() {self._metadata = nil}
+
   var state: PBContainerState = .containerCreated
 
   var exitCode: Int32 = 0
 
+  /// One word, such as Error or OOMKilled, and the rest; what could not be started has only these.
+  var reason: String = String()
+
+  var message: String = String()
+
+  /// Where the runtime writes what the container prints; absolute on the runtime's machine.
+  var logPath: String = String()
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
+
+  fileprivate var _metadata: PBContainerMetadata? = nil
 }
 
 nonisolated struct PBContainerStatusResponse: Sendable {
@@ -555,6 +577,8 @@ nonisolated struct PBImageStatusRequest: Sendable {
   /// Clears the value of `image`. Subsequent reads from it will return its default value.
   mutating func clearImage() {self._image = nil}
 
+  var verbose: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -567,6 +591,7 @@ nonisolated struct PBImageStatusResponse: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// Absent for an image that the runtime does not have.
   var image: PBImage {
     get {_image ?? PBImage()}
     set {_image = newValue}
@@ -575,6 +600,8 @@ nonisolated struct PBImageStatusResponse: Sendable {
   var hasImage: Bool {self._image != nil}
   /// Clears the value of `image`. Subsequent reads from it will return its default value.
   mutating func clearImage() {self._image = nil}
+
+  var info: Dictionary<String,String> = [:]
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -962,7 +989,7 @@ nonisolated extension PBRuntimeStatus: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension PBStatusResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".StatusResponse"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}status\0\u{1}info\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -971,6 +998,7 @@ nonisolated extension PBStatusResponse: SwiftProtobuf.Message, SwiftProtobuf._Me
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._status) }()
+      case 2: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.info) }()
       default: break
       }
     }
@@ -984,11 +1012,15 @@ nonisolated extension PBStatusResponse: SwiftProtobuf.Message, SwiftProtobuf._Me
     try { if let v = self._status {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
+    if !self.info.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.info, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: PBStatusResponse, rhs: PBStatusResponse) -> Bool {
     if lhs._status != rhs._status {return false}
+    if lhs.info != rhs.info {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1430,7 +1462,7 @@ nonisolated extension PBContainerStatusRequest: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension PBContainerStatus: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ContainerStatus"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{2}state\0\u{4}\u{4}exit_code\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}metadata\0\u{1}state\0\u{4}\u{4}exit_code\0\u{2}\u{3}reason\0\u{1}message\0\u{4}\u{4}log_path\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1439,30 +1471,54 @@ nonisolated extension PBContainerStatus: SwiftProtobuf.Message, SwiftProtobuf._M
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._metadata) }()
       case 3: try { try decoder.decodeSingularEnumField(value: &self.state) }()
       case 7: try { try decoder.decodeSingularInt32Field(value: &self.exitCode) }()
+      case 10: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 11: try { try decoder.decodeSingularStringField(value: &self.message) }()
+      case 15: try { try decoder.decodeSingularStringField(value: &self.logPath) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.id.isEmpty {
       try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
     }
+    try { if let v = self._metadata {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
     if self.state != .containerCreated {
       try visitor.visitSingularEnumField(value: self.state, fieldNumber: 3)
     }
     if self.exitCode != 0 {
       try visitor.visitSingularInt32Field(value: self.exitCode, fieldNumber: 7)
     }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 10)
+    }
+    if !self.message.isEmpty {
+      try visitor.visitSingularStringField(value: self.message, fieldNumber: 11)
+    }
+    if !self.logPath.isEmpty {
+      try visitor.visitSingularStringField(value: self.logPath, fieldNumber: 15)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: PBContainerStatus, rhs: PBContainerStatus) -> Bool {
     if lhs.id != rhs.id {return false}
+    if lhs._metadata != rhs._metadata {return false}
     if lhs.state != rhs.state {return false}
     if lhs.exitCode != rhs.exitCode {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.message != rhs.message {return false}
+    if lhs.logPath != rhs.logPath {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1741,7 +1797,7 @@ nonisolated extension PBListImagesResponse: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension PBImageStatusRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ImageStatusRequest"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}image\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}image\0\u{1}verbose\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1750,6 +1806,7 @@ nonisolated extension PBImageStatusRequest: SwiftProtobuf.Message, SwiftProtobuf
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._image) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.verbose) }()
       default: break
       }
     }
@@ -1763,11 +1820,15 @@ nonisolated extension PBImageStatusRequest: SwiftProtobuf.Message, SwiftProtobuf
     try { if let v = self._image {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
+    if self.verbose != false {
+      try visitor.visitSingularBoolField(value: self.verbose, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: PBImageStatusRequest, rhs: PBImageStatusRequest) -> Bool {
     if lhs._image != rhs._image {return false}
+    if lhs.verbose != rhs.verbose {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1775,7 +1836,7 @@ nonisolated extension PBImageStatusRequest: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension PBImageStatusResponse: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".ImageStatusResponse"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}image\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}image\0\u{1}info\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1784,6 +1845,7 @@ nonisolated extension PBImageStatusResponse: SwiftProtobuf.Message, SwiftProtobu
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._image) }()
+      case 2: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.info) }()
       default: break
       }
     }
@@ -1797,11 +1859,15 @@ nonisolated extension PBImageStatusResponse: SwiftProtobuf.Message, SwiftProtobu
     try { if let v = self._image {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
+    if !self.info.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.info, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: PBImageStatusResponse, rhs: PBImageStatusResponse) -> Bool {
     if lhs._image != rhs._image {return false}
+    if lhs.info != rhs.info {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,4 +1,4 @@
-/// How a node is, in the API server's words: its condition `Ready`.
+/// How a node is doing, in the API server's words: its condition `Ready`.
 public struct NodeReadiness: Sendable, Hashable {
     /// Whether the condition's status is `True`.
     public var isReady: Bool
@@ -18,7 +18,7 @@ public struct NodeReadiness: Sendable, Hashable {
     }
 }
 
-/// An openshift cluster operator with the conditions that tell how it is.
+/// An openshift cluster operator with the conditions that say how it is doing.
 public struct ClusterOperatorState: Sendable, Hashable {
     /// Its name, `kube-apiserver`.
     public var name: String
@@ -44,15 +44,15 @@ public struct ClusterOperatorState: Sendable, Hashable {
     public var isSettled: Bool { isAvailable && !isProgressing && !isDegraded }
 }
 
-/// What an operator of openshift tells of its operand, which runs as static pods in revisions that are counted up.
+/// What an operator of openshift reports about its operand, which runs as static pods in revisions that are counted up.
 public struct OperandRollout: Sendable, Hashable {
-    /// Why it was asked to roll out anew the last time (`spec.forceRedeploymentReason`); empty when nobody has asked.
+    /// Why it was last asked to roll out again (`spec.forceRedeploymentReason`); empty when nobody has asked.
     public var reason: String
     /// The revision that is to run (`status.latestAvailableRevision`).
     public var latestRevision: Int
-    /// The revision that runs, a number a node (`status.nodeStatuses[].currentRevision`).
+    /// The revision that runs, one number per node (`status.nodeStatuses[].currentRevision`).
     public var currentRevisions: [Int]
-    /// What its installer says of it (`NodeInstallerDegraded`, else `NodeInstallerProgressing`); may be empty.
+    /// What its installer says about it (`NodeInstallerDegraded`, else `NodeInstallerProgressing`); may be empty.
     public var message: String
 
     /// A rollout made of its parts.
@@ -70,7 +70,7 @@ public struct PendingCertificateRequest: Sendable, Hashable {
     public var name: String
     /// Who signs it, `kubernetes.io/kubelet-serving`.
     public var signer: String
-    /// Who asks, `system:node:sno1`.
+    /// Who asks: `system:node:sno1`.
     public var requester: String
 
     /// A request made of its parts.
@@ -83,28 +83,28 @@ public struct PendingCertificateRequest: Sendable, Hashable {
 
 /// The cluster of the node, over its API server.
 ///
-/// The kubeconfig is read anew at every call: a recovery replaces it. No call waits longer than a few seconds.
+/// The kubeconfig is read again at every call: a recovery replaces it. No call waits longer than a few seconds.
 public protocol ClusterInterface: Sendable {
     /// Asks `/readyz`.
     /// - Returns: the names of the checks that fail; empty when the server is ready.
     /// - Throws: when the server does not answer or refuses us.
     func failingChecks() throws -> [String]
 
-    /// How a node is; `nil` when the cluster has none of this name.
+    /// How a node is doing; `nil` when the cluster has none of this name.
     func readiness(ofNode name: String) throws -> NodeReadiness?
 
     /// openshift: every cluster operator, sorted by name; empty where there are none.
     func operators() throws -> [ClusterOperatorState]
 
-    /// openshift: what an operator tells of its operand.
+    /// openshift: what an operator reports about its operand.
     /// - Parameter operand: as in ``redeploy(_:reason:)``.
     func rollout(of operand: String) throws -> OperandRollout
 
-    /// openshift: lets an operator roll its operand out anew (`forceRedeploymentReason`).
+    /// openshift: asks an operator to roll its operand out again (`forceRedeploymentReason`).
     /// - Parameter operand: `etcd`, `kubeapiserver`, `kubecontrollermanager` or `kubescheduler`.
     func redeploy(_ operand: String, reason: String) throws
 
-    /// Certificate requests of a node that wait for a decision: by its kubelet, or for it by the bootstrapper.
+    /// Certificate requests of a node that wait for a decision: made by its kubelet, or for it by the bootstrapper.
     func pendingCertificateRequests(ofNode name: String) throws -> [PendingCertificateRequest]
 
     /// Approves a certificate request.

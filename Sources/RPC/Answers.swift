@@ -10,11 +10,18 @@ private struct AnswerHeaders {
         switch field {
         case ":status": status = Int(String(decoding: value, as: UTF8.self))
         case "content-type": contentType = Array(value.prefix(200))
-        // What is no number is no good status either; -1 is none of gRPC's.
+        // What is not a number is not a good status either; -1 is none of gRPC's.
         case "grpc-status": grpcStatus = Int(String(decoding: value, as: UTF8.self)) ?? -1
         case "grpc-message": grpcMessage = Array(value.prefix(4000))
         default: break
         }
+    }
+
+    /// Whether what has arrived is an interim answer (1xx), which is forgotten: the real one follows.
+    mutating func takeInterim() -> Bool {
+        guard let status, (100...199).contains(status) else { return false }
+        self = AnswerHeaders()
+        return true
     }
 }
 
@@ -38,20 +45,22 @@ final class GRPCAnswer: HTTP2Connection.Consumer {
         headers.take(name, value)
     }
 
-    func headersEnded() throws {
-        guard !isChecked, let status = headers.status, status >= 200 else { return }
+    func headersEnded() throws -> Bool {
+        if headers.takeInterim() { return false }
+        guard !isChecked, let status = headers.status else { return true }
         isChecked = true
-        // A proxy or another kind of server; one that knows gRPC gives a status of its own all the same.
+        // A proxy or another kind of server; one that knows gRPC gives its own status as well.
         if headers.grpcStatus == nil, status != 200 { throw RPCError(target, .httpStatus(status)) }
         guard headers.contentType.starts(with: "application/grpc".utf8) else {
             let type = GRPCStatus.printable(headers.contentType)
             throw RPCError(target, .violation("an answer of the type '\(type)' instead of gRPC"))
         }
+        return true
     }
 
     func body(_ piece: UnsafeRawBufferPointer) throws {
         do { try deframer.feed(piece, deliver: consumer) } catch MessageDeframer.Fault.compressed {
-            throw RPCError(target, .violation("a compressed message, which nobody asked for"))
+            throw RPCError(target, .violation("a compressed message, although compression was not offered"))
         } catch MessageDeframer.Fault.tooLarge(let bytes) {
             throw RPCError(target, .messageTooLarge(bytes: bytes, limit: limits.messageBytes))
         }
@@ -94,7 +103,7 @@ final class PlainAnswer: HTTP2Connection.Consumer {
         headers.take(name, value)
     }
 
-    func headersEnded() {}
+    func headersEnded() -> Bool { !headers.takeInterim() }
 
     func body(_ piece: UnsafeRawBufferPointer) throws {
         let bytes = content.count + piece.count

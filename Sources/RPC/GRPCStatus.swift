@@ -1,4 +1,4 @@
-/// How a call ended in the server's own words (`grpc-status` and `grpc-message`).
+/// How a call ended, in the server's own words (`grpc-status` and `grpc-message`).
 public struct GRPCStatus: Sendable, Hashable {
     /// The number; 0 is good.
     public var code: Int
@@ -18,8 +18,10 @@ public struct GRPCStatus: Sendable, Hashable {
 
     /// The deadline was over at the server's clock.
     public static let deadlineExceeded = 4
-    /// What the call is about is not there.
+    /// What the call is about does not exist.
     public static let notFound = 5
+    /// What was to be made exists.
+    public static let alreadyExists = 6
     /// The server does not have the called method.
     public static let unimplemented = 12
 

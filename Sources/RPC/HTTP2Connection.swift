@@ -7,13 +7,16 @@ import Reporting
 /// The memory in use does not depend on what the server sends: what arrives goes through one buffer of 64 KiB to the
 /// consumer, and the server gets new window only for what the consumer has taken.
 final class HTTP2Connection {
-    /// A request; its body is whole from the start.
+    /// A request.
     struct Request {
         var method: String
         var path: String
         /// Besides the pseudo-headers; names in lower case.
         var headers: [(name: String, value: String)] = []
+        /// The body, or its first piece.
         var body: [UInt8] = []
+        /// Gives the next piece of the body, asked for when the one before is on its way; `nil` at the end.
+        var more: (() throws -> [UInt8]?)?
     }
 
     /// What the consumer of an answer is told, in this order: headers, pieces of the body, headers again (trailers).
@@ -21,7 +24,8 @@ final class HTTP2Connection {
     /// What a call throws ends the exchange.
     protocol Consumer: AnyObject {
         func header(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>)
-        func headersEnded() throws
+        /// - Returns: whether they are part of the answer; `false` for an interim one (1xx), which is no progress.
+        func headersEnded() throws -> Bool
         func body(_ piece: UnsafeRawBufferPointer) throws
     }
 
@@ -50,6 +54,9 @@ final class HTTP2Connection {
         let stream: Int32
         let consumer: any Consumer
         var body: ArraySlice<UInt8>
+        let more: (() throws -> [UInt8]?)?
+        /// The whole request is with nghttp2.
+        var isSent = false
         var clock: CallClock
         /// The server has set END_STREAM.
         var isWhole = false
@@ -81,7 +88,13 @@ final class HTTP2Connection {
         precondition(isUsable && exchange == nil, "one request at a time")
         isUsable = false
         let stream = try submit(request)
-        exchange = Exchange(stream: stream, consumer: consumer, body: request.body[...], clock: clock)
+        exchange = Exchange(
+            stream: stream,
+            consumer: consumer,
+            body: request.body[...],
+            more: request.more,
+            clock: clock
+        )
         defer { exchange = nil }
         while true {
             try cancellation.check()
@@ -96,6 +109,9 @@ final class HTTP2Connection {
                 isUsable = farewell == nil && nghttp2_session_want_read(session) != 0
                 return
             }
+            // The answer is whole before the request is: the server wants no more of it. The rest is not sent, and the
+            // next request takes another connection.
+            if let exchange, exchange.isWhole, !exchange.isSent, exchange.more != nil { return }
             try receive(alsoWaitFor: outgoingBlocked)
         }
     }
@@ -113,7 +129,7 @@ final class HTTP2Connection {
                 while outgoing.count < buffer.count {
                     var bytes: UnsafePointer<UInt8>?
                     let count = nghttp2_session_mem_send(session, &bytes)
-                    guard count >= 0 else { throw violation(Int32(count)) }
+                    guard count >= 0 else { throw failure ?? violation(Int32(count)) }
                     guard count > 0 else { break }
                     outgoing.append(contentsOf: UnsafeBufferPointer(start: bytes, count: count))
                 }
@@ -202,7 +218,7 @@ final class HTTP2Connection {
                 (":path", request.path),
             ] + request.headers
         var bytes = headers.flatMap { Array($0.0.utf8) + Array($0.1.utf8) }
-        let hasBody = !request.body.isEmpty
+        let hasBody = !request.body.isEmpty || request.more != nil
         let stream = bytes.withUnsafeMutableBufferPointer { all -> Int32 in
             var position = all.baseAddress
             let fields = headers.map { name, value in
@@ -231,11 +247,24 @@ final class HTTP2Connection {
     private func fill(_ buffer: UnsafeMutablePointer<UInt8>?, _ room: Int, _ flags: UnsafeMutablePointer<UInt32>?)
         -> Int
     {
-        guard let body = exchange?.body, let buffer else { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
+        guard let exchange, let buffer else { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
+        var body = exchange.body
+        var isLast = exchange.more == nil
+        while body.isEmpty, let more = exchange.more, !isLast {
+            do {
+                if let piece = try more() { body = piece[...] } else { isLast = true }
+            } catch {
+                failure = error
+                return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue)
+            }
+        }
         let part = body.prefix(room)
         _ = UnsafeMutableBufferPointer(start: buffer, count: room).update(fromContentsOf: part)
-        exchange?.body = body.dropFirst(part.count)
-        if part.count == body.count { flags?.pointee |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue) }
+        self.exchange?.body = body.dropFirst(part.count)
+        if isLast, part.count == body.count {
+            self.exchange?.isSent = true
+            flags?.pointee |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue)
+        }
         return part.count
     }
 
@@ -318,8 +347,9 @@ final class HTTP2Connection {
         }
         switch UInt32(header.type) {
         case NGHTTP2_HEADERS.rawValue where header.stream_id == exchange?.stream:
-            exchange?.clock.progressed()
-            do { try exchange?.consumer.headersEnded() } catch {
+            do {
+                if try exchange?.consumer.headersEnded() == true { exchange?.clock.progressed() }
+            } catch {
                 failure = error
                 return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
             }

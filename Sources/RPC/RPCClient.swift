@@ -52,8 +52,48 @@ public final class RPCClient {
         limits: RPCLimits = RPCLimits(),
         consumer: @escaping (UnsafeRawBufferPointer) throws -> Void
     ) throws {
+        try call(path, Self.framed(request), more: nil, metadata, limits, consumer)
+    }
+
+    /// Calls a gRPC method that takes a stream of messages and answers with one; returns when the answers have ended
+    /// with the status OK.
+    ///
+    /// A server that ends the call before it has taken every message gets no more of them.
+    /// - Parameter path: `/package.Service/Method`.
+    /// - Parameter metadata: further request headers; names in lower case.
+    /// - Parameter next: gives the next message, asked for when the one before is on its way, so that memory holds one
+    ///   at a time; `nil` at the end. What it throws ends the call and is thrown on.
+    /// - Parameter consumer: as in ``serverStreaming(_:_:metadata:limits:consumer:)``.
+    /// - Throws: ``RPCError``; `Stopped` when the run was cancelled.
+    public func bidirectional(
+        _ path: String,
+        metadata: [(name: String, value: String)] = [],
+        limits: RPCLimits = RPCLimits(),
+        next: @escaping () throws -> [UInt8]?,
+        consumer: @escaping (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        try call(path, [], more: { try next().map { Self.framed($0) } }, metadata, limits, consumer)
+    }
+
+    /// A message with the prefix of five bytes that gRPC has in front of each: not compressed, and its length.
+    private static func framed(_ message: [UInt8]) -> [UInt8] {
+        var bytes = [UInt8]()
+        bytes.reserveCapacity(5 + message.count)
+        bytes.append(0)
+        withUnsafeBytes(of: UInt32(message.count).bigEndian) { bytes.append(contentsOf: $0) }
+        bytes.append(contentsOf: message)
+        return bytes
+    }
+
+    private func call(
+        _ path: String,
+        _ body: [UInt8],
+        more: (() throws -> [UInt8]?)?,
+        _ metadata: [(name: String, value: String)],
+        _ limits: RPCLimits,
+        _ consumer: @escaping (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
         let clock = CallClock(limits: limits)
-        let length = UInt32(request.count).bigEndian
         // Without "+proto": CRI-O hangs up on every other type, as its multiplexer compares the whole value.
         var headers = [
             (name: "te", value: "trailers"), (name: "content-type", value: "application/grpc"),
@@ -69,7 +109,8 @@ public final class RPCClient {
                 method: "POST",
                 path: path,
                 headers: headers + metadata,
-                body: [0] + withUnsafeBytes(of: length) { Array($0) } + request
+                body: body,
+                more: more
             ),
             clock: clock,
             consumer: answer

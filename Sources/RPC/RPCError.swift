@@ -91,6 +91,17 @@ public struct RPCError: OperatorError, Equatable {
         case other(reason: String)
     }
 
+    /// Whether no server is behind a Unix socket: there is no socket file, or one that a server which is gone left.
+    ///
+    /// A server that was killed, or that ends in its start, leaves its socket file, and the kernel refuses every
+    /// connection to it.
+    public var isServerMissing: Bool {
+        switch (target, fault) {
+        case (.unix, .socketMissing), (.unix, .connectFailed(ECONNREFUSED)): true
+        default: false
+        }
+    }
+
     /// A fault of a call to `target`.
     public init(_ target: RPCTarget, _ fault: Fault) {
         self.target = target
@@ -114,10 +125,10 @@ public struct RPCError: OperatorError, Equatable {
         case .certificateRefused(.some(let alert), .some(let ours), let flaw):
             "'\(target)' refused our certificate '\(ours)' (\(alert))" + (flaw.map { ": \($0.text)" } ?? "")
         case .certificateRefused(nil, .some(let ours), let flaw):
-            "'\(target)' hung up when it had seen our certificate '\(ours)': "
-                + (flaw?.text ?? "it probably refused it, without a word")
+            "'\(target)' closed the connection after seeing our certificate '\(ours)': "
+                + (flaw?.text ?? "it probably refused it")
         case .certificateRefused(let alert, nil, _):
-            "'\(target)' wants a client certificate, and none was shown (\(alert ?? "it hung up"))"
+            "'\(target)' wants a client certificate, and none was shown (\(alert ?? "it closed the connection"))"
         case .http2Refused: "'\(target)' does not speak HTTP/2 (no ALPN 'h2')"
         case .tlsFailed(let reason): "TLS with '\(target)' failed: \(reason)"
         case .stalled(let limit): "'\(target)' went silent: no byte of the answer for \(limit.operatorText)"
@@ -137,19 +148,19 @@ public struct RPCError: OperatorError, Equatable {
     /// What to look at, as far as the fault tells.
     public var hint: String? {
         switch fault {
-        case .connectFailed, .socketMissing: "see whether the server runs: ss -ltnx"
-        case .fileUnusable(let path, _): "see what is in it: head -n 1 '\(path)'"
+        case .connectFailed, .socketMissing: "check whether the server is running: ss -ltnx"
+        case .fileUnusable(let path, _): "check what is in it: head -n 1 '\(path)'"
         case .keyEncrypted(let path): "store the key without a passphrase: openssl pkey -in '\(path)' -out NEW"
         case .keyMismatch(let certificate, _):
             "compare the public keys: openssl x509 -in '\(certificate)' -noout -pubkey"
         case .serverNotTrusted(.unknownAuthority(_, let authority)):
-            "see which authority the file holds: openssl x509 -in '\(authority)' -noout -subject -dates"
+            "check which authority the file holds: openssl x509 -in '\(authority)' -noout -subject -dates"
         case .serverNotTrusted(.expired), .serverNotTrusted(.notYetValid):
             "compare with the node's clock ('date -u'); renew the server's certificate if the clock is right"
         case .serverNotTrusted(.nameMismatch(let names)):
             names.isEmpty ? nil : "call the server by a name that its certificate has: \(names.joined(separator: ", "))"
         case .certificateRefused(_, .some(let ours), _):
-            "see who signed it and until when it is valid: openssl x509 -in '\(ours)' -noout -issuer -dates -purpose"
+            "check who signed it and until when it is valid: openssl x509 -in '\(ours)' -noout -issuer -dates -purpose"
         default: nil
         }
     }

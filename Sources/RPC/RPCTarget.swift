@@ -1,3 +1,4 @@
+internal import Glibc
 public import SystemPackage
 
 /// Where a server listens, and how both sides prove who they are.
@@ -75,6 +76,19 @@ extension RPCTarget: CustomStringConvertible {
     /// `http` or `https`.
     var scheme: String {
         if case .tcp(_, _, .some) = self { "https" } else { "http" }
+    }
+}
+
+extension RPCTarget {
+    /// Whether the kernel refuses connections to a Unix socket: a server that is gone has left its file.
+    public static func refusesConnections(at path: FilePath) -> Bool {
+        // ignored: a path that no socket can have is for the call to report
+        guard let address = try? SocketAddress.all(of: .unix(path)).first else { return false }
+        let flags = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        let descriptor = socket(address.family, flags, 0)
+        guard descriptor >= 0 else { return false }
+        defer { _ = close(descriptor) }
+        return address.withSockAddr { connect(descriptor, $0, $1) } != 0 && errno == ECONNREFUSED
     }
 }
 

@@ -22,9 +22,8 @@ enum Program {
     /// An asynchronous `main` would wait in libdispatch, which unblocks
     /// every signal in that thread: SIGTERM would end the program instead of asking it to stop.
     static func main() {
-        // A reader that goes away is an error of the call that writes, not the end of the program.
-        signal(SIGPIPE, SIG_IGN)
-        // Before anything else: a process with threads cannot enter the host.
+        Streams.prepare()
+        // Before anything that makes threads: a process with threads cannot enter the host.
         do {
             try HostEntry.enterIfAsked(CommandLine.arguments)
         } catch {

@@ -52,6 +52,7 @@ struct Session {
         let root = common.rootPath
         let runtime = CRIRuntime(
             sockets: try Self.runtimeSockets(root: root, setting: settings.runtimeSocket),
+            root: root,
             cancellation: cancellation
         )
         // Below another root nothing runs: this machine's own units and pods are left alone.

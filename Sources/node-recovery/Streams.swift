@@ -15,6 +15,18 @@ enum Streams {
         isatty(STDOUT_FILENO) == 1 ? Terminal(descriptor: .standardOutput, environment: [:]).columns : nil
     }
 
+    /// Makes writing safe; to be called before anything else.
+    ///
+    /// A peer or a reader that goes away is an error of the call that writes, not the end of the program by SIGPIPE. A
+    /// standard stream that the caller has closed becomes `/dev/null`: the next file to be opened would take its number,
+    /// and what is printed would go into that file.
+    static func prepare() {
+        signal(SIGPIPE, SIG_IGN)
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+            _ = open("/dev/null", O_RDWR)  // takes the lowest free number, which is this one
+        }
+    }
+
     /// Prints a result.
     ///
     /// A reader that went away (`| head`) is no error: the rest is dropped, and the command ends with the status that it

@@ -48,7 +48,7 @@ import Testing
         let error = #expect(throws: ClusterError.self) { try node.cluster.readiness(ofNode: "odd") }
         #expect(
             error?.summary
-                == "'\(node.url)' answered a request to show the node 'odd' with something else"
+                == "'\(node.url)' sent an unexpected answer to a request to show the node 'odd'"
         )
     }
 
@@ -100,7 +100,7 @@ import Testing
         let path = "/apis/operator.openshift.io/v1/\(operand)s/cluster"
         let missing = #expect(throws: ClusterError.self) { try node.cluster.rollout(of: operand) }
         #expect(
-            missing?.summary.contains("refused to tell how '\(operand)' is rolled out: HTTP status 404") == true
+            missing?.summary.contains("refused to report how '\(operand)' is rolled out: HTTP status 404") == true
         )
         node.answer("GET \(path)", #"{"kind": "Etcd", "spec": {"managementState": "Managed"}}"#)
         #expect(
@@ -120,7 +120,7 @@ import Testing
         node.answer("GET \(path)", "[]")
         let error = #expect(throws: ClusterError.self) { try node.cluster.rollout(of: operand) }
         #expect(
-            error?.summary.hasSuffix("answered a request to tell how '\(operand)' is rolled out with something else")
+            error?.summary.hasSuffix("sent an unexpected answer to a request to report how '\(operand)' is rolled out")
                 == true
         )
     }

@@ -47,6 +47,10 @@ final class ContainerRuntimeTests {
         #expect(busybox.usedBy == ["kube-system/etcd-node/etcd"])
         let pause = try #require(list.first { $0.tags == ["localhost/pause:test"] })
         #expect(pause.usedBy.isEmpty)
+        #expect(try runtime.image(named: "localhost/busybox:test")?.id == busybox.id)
+        #expect(try runtime.image(named: busybox.id)?.tags == busybox.tags)
+        #expect(try runtime.image(named: "localhost/none:1") == nil)
+        #expect(try runtime.sandboxImage() == SandboxImage(name: "localhost/pause:test", source: .runtime))
     }
 
     @Test("tells its pods and their containers, stops them in time or kills them, and removes them")
@@ -72,19 +76,20 @@ final class ContainerRuntimeTests {
         #expect(pods.map(\.name) == ["etcd-node", "installer-1-node", "stubborn"])
         #expect(pods.map(\.id) == [etcd, done, stubborn])
         #expect(pods.allSatisfy { $0.isReady && $0.namespace == "kube-system" })
-        func container(_ pod: String) throws -> PodContainer? {
-            try runtime.podContainers().first { $0.podID == pod }
-        }
-        #expect(
-            try container(etcd)
-                == PodContainer(name: "main", podID: etcd, isRunning: true, exitStatus: nil, attempt: 0)
-        )
-        for _ in 0..<100 {
-            if try container(done)?.isRunning == false { break }
+        #expect(try runtime.troubles(ofPod: "etcd", images: ["localhost/busybox:test"]).isEmpty)
+        var troubles: [ContainerTrouble] = []
+        for _ in 0..<100 where troubles.isEmpty {
+            troubles = try runtime.troubles(ofPod: "installer-1-node", images: [])
             usleep(50_000)
         }
+        #expect(troubles.map(\.reason) == [.exited(status: 3, word: nil)])
+        #expect(troubles.map(\.starts) == [1])
         #expect(
-            try container(done) == PodContainer(name: "main", podID: done, isRunning: false, exitStatus: 3, attempt: 0)
+            try runtime.troubles(ofPod: "kube-apiserver", images: ["localhost/none:1"]).map(\.text)
+                == ["image 'localhost/none:1' is missing"]
+        )
+        #expect(
+            try runtime.troubles(ofPod: "kube-apiserver", images: []).map(\.reason) == [.noSandbox]
         )
 
         for pod in [etcd, done, stubborn] {
@@ -92,15 +97,15 @@ final class ContainerRuntimeTests {
             try runtime.stopPod(pod, limit: .seconds(20))
         }
         #expect(try runtime.pods()?.contains(where: \.isReady) == false)
-        #expect(try runtime.podContainers().contains(where: \.isRunning) == false)
-        #expect(try container(stubborn)?.exitStatus == 137)
+        #expect(
+            try runtime.troubles(ofPod: "stubborn", images: []).map(\.reason) == [.exited(status: 137, word: nil)]
+        )
         for pod in [etcd, done, stubborn] {
             try runtime.removePod(pod, limit: .seconds(20))
             try runtime.removePod(pod, limit: .seconds(20))
             try runtime.stopPod(pod, limit: .seconds(20))
         }
         #expect(try runtime.pods() == [])
-        #expect(try runtime.podContainers() == [])
     }
 
     @Test("without the CRI is told apart from one that is not there")

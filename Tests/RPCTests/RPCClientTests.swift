@@ -187,6 +187,61 @@ import Testing
         #expect(received == total)
     }
 
+    @Test("sends a stream of messages, holds one at a time, and takes the answers meanwhile")
+    func bidirectional() throws {
+        let bench = try Bench { peer in
+            let (stream, body) = try peer.readRequest()
+            try peer.send(.grpcHeaders(stream: stream))
+            var rest = body[...]
+            while rest.count >= 5 {
+                let length = rest.dropFirst().prefix(4).reduce(0) { $0 << 8 | Int($1) }
+                try peer.send(.data(HTTP2Peer.message([UInt8(length % 251)]), stream: stream))
+                rest = rest.dropFirst(5 + length)
+            }
+            try peer.send(.trailers(status: 0, stream: stream))
+            peer.wait()
+        }
+        // Less than the window that the server gives by itself: it reads everything before it answers.
+        var lengths = [0, 1, 16_384, 20_000, 5][...]
+        var answers: [[UInt8]] = []
+        try bench.client.bidirectional("/t/b", next: { lengths.popFirst().map { [UInt8](repeating: 7, count: $0) } }) {
+            answers.append(Array($0))
+        }
+        #expect(answers == [0, 1, 16_384, 20_000, 5].map { [UInt8($0 % 251)] })
+    }
+
+    @Test("stops sending when the server has ended the call, and when a message cannot be made")
+    func bidirectionalEnds() throws {
+        let bench = try Bench { peer in
+            _ = try peer.read(24)
+            try peer.send(HTTP2Peer.Frame.settings.flatMap(\.bytes))
+            while try peer.readFrame().type != 0 {}
+            try peer.send(
+                .headers(
+                    [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "6")],
+                    isLast: true
+                )
+            )
+            peer.wait()
+        }
+        var count = 0
+        let error = #expect(throws: RPCError.self) {
+            try bench.client.bidirectional(
+                "/t/b",
+                next: {
+                    count += 1
+                    return [UInt8](repeating: 7, count: 1 << 20)
+                },
+                consumer: { _ in }
+            )
+        }
+        #expect(error?.fault == .status(GRPCStatus(code: GRPCStatus.alreadyExists, encodedMessage: [])))
+        #expect(count < 3)
+        #expect(throws: Errno.ioError) {
+            try bench.client.bidirectional("/t/b", next: { throw Errno.ioError }, consumer: { _ in })
+        }
+    }
+
     @Test("makes plain requests too")
     func plain() throws {
         let bench = try Bench { peer in

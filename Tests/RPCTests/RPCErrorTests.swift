@@ -95,7 +95,7 @@ import Testing
         ),
         (
             "a compressed message", [.grpcHeaders(), .data([1, 0, 0, 0, 1, 1])],
-            .violation("a compressed message, which nobody asked for")
+            .violation("a compressed message, although compression was not offered")
         ),
         (
             "a message above the limit", [.grpcHeaders(), .data([0, 0, 0x50, 0, 0])],
@@ -157,6 +157,28 @@ import Testing
             }
         }
         #expect(bench.fault(limits: RPCLimits(stall: .milliseconds(200))) == .stalled(.milliseconds(200)))
+    }
+
+    @Test("is not kept waiting by interim answers without end, and takes the real one behind some of them")
+    func interim() throws {
+        let interim = HTTP2Peer.Frame.headers([(":status", "103"), ("grpc-status", "7")])
+        let endless = try Bench { peer in
+            _ = try peer.readRequest()
+            while true {
+                try peer.send(interim)
+                usleep(5_000)
+            }
+        }
+        #expect(endless.fault(limits: RPCLimits(stall: .milliseconds(200))) == .stalled(.milliseconds(200)))
+        #expect(throws: RPCError(endless.target, .stalled(.milliseconds(200)))) {
+            try endless.client.request("GET", "/", limits: RPCLimits(stall: .milliseconds(200)))
+        }
+        let some = try Bench { peer in
+            _ = try peer.readRequest()
+            try peer.send(interim, interim, .grpcHeaders(), .data(HTTP2Peer.message([1])), .trailers(status: 0))
+            peer.wait()
+        }
+        #expect(try some.messages() == [[1]])
     }
 
     @Test("holds a call to its whole limit, however busy the server is with it")

@@ -160,6 +160,10 @@ public struct ScriptedContainers: ContainerInterface {
     public var name: String?
     /// What it has.
     public var present: [ContainerImage] = []
+    /// Images whose records are damaged: each makes the whole list fail, and the question for itself.
+    public var damaged: Set<String> = []
+    /// The image of the pods' sandboxes.
+    public var sandbox: SandboxImage?
 
     /// No runtime.
     public init() {}
@@ -170,8 +174,22 @@ public struct ScriptedContainers: ContainerInterface {
     /// Gives ``present``.
     public func images() throws -> [ContainerImage] {
         guard name != nil else { throw Unscripted(call: "images") }
+        guard damaged.isEmpty else { throw InjectedFault(call: "list images") }
         return present
     }
+
+    /// Gives what ``present`` has under a name in any form.
+    public func image(named name: String) throws -> ContainerImage? {
+        guard self.name != nil else { throw Unscripted(call: "image \(name)") }
+        let reference = ImageReference(name)
+        guard damaged.isDisjoint(with: reference.forms) else { throw InjectedFault(call: "image \(name)") }
+        guard var image = present.first(where: { $0.matches(reference) }) else { return nil }
+        image.usedBy = []
+        return image
+    }
+
+    /// Gives ``sandbox``.
+    public func sandboxImage() throws -> SandboxImage? { name == nil ? nil : sandbox }
 }
 
 /// Keeps every log line, for a test to look at.
@@ -304,6 +322,8 @@ public struct InjectedFault: OperatorError {
 public final class ScriptedPods: PodInterface {
     private let recorder: CallRecorder
     private let present: Mutex<[PodSandbox]>
+    private let troubles = Mutex<[String: [ContainerTrouble]]>([:])
+    private let stuck = Mutex<Set<String>>([])
     private let answering = Mutex(true)
     private let refusals = Mutex(0)
 
@@ -329,11 +349,24 @@ public final class ScriptedPods: PodInterface {
         return answering.withLock { $0 } ? present.withLock { $0 } : nil
     }
 
-    /// Gives none.
-    public func podContainers() throws -> [PodContainer] { [] }
+    /// What is said from now on to keep a pod from running.
+    public func troubles(ofPod name: String, are troubles: [ContainerTrouble]) {
+        self.troubles.withLock { $0[name] = troubles }
+    }
+
+    /// Has a pod not stop from now on, whatever is done to it.
+    public func sticks(_ id: String) { stuck.withLock { _ = $0.insert(id) } }
+
+    /// Gives what was set.
+    public func troubles(ofPod name: String, images: [String]) throws -> [ContainerTrouble] {
+        troubles.withLock { $0[name] ?? [] }
+    }
 
     /// Notes it.
-    public func stopPod(_ id: String, limit: Duration) throws { try recorder.record("stop pod \(id)") }
+    public func stopPod(_ id: String, limit: Duration) throws {
+        try recorder.record("stop pod \(id)")
+        if stuck.withLock({ $0.contains(id) }) { throw StuckPod(id: id, action: "stop", limit: limit) }
+    }
 
     /// Removes the pod.
     public func removePod(_ id: String, limit: Duration) throws {

@@ -337,7 +337,8 @@ public struct HTTP2Peer: Sendable {
         while recv(descriptor, &buffer, buffer.count, 0) > 0 {}
     }
 
-    private func read(_ count: Int) throws -> [UInt8] {
+    /// Reads so many bytes.
+    public func read(_ count: Int) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var done = 0
         while done < count {
