@@ -66,28 +66,27 @@ let package = Package(
 
         // Floor 2: hold.
         module("Files", ["Reporting", "CLinux", "CTLS", system]),
-        module("Processes", ["Reporting", "CLinux", subprocess, system]),
+        module("Processes", ["Reporting", subprocess, system]),
         module("YAML", ["Reporting", "CYAML"]),
         module("Certificates", ["CTLS"]),
 
         // Floor 3: know.
         module("Archives", ["Files", "Reporting", "CArchive", "CZstd", "CLinux", system]),
-        module("Bolt", ["Files", "Reporting", "CLinux", system]),
-        module("RPC", ["Files", "Reporting", "CHTTP2", "CTLS", "CLinux", system]),
+        module("Bolt", ["Files", "Reporting", system]),
+        module("RPC", ["Files", "Reporting", "CHTTP2", "CTLS", system]),
         module("NodeInterface", ["Files", "Reporting", logging, system]),
-        module("RecoveryPoints", ["Files", "Reporting", "CLinux", system]),
+        module("RecoveryPoints", ["Files", "Reporting", system]),
         module("Configuration", ["Files", "Reporting", toml, system]),
 
         // Floor 4: act.
         module(
             "Backup",
             [
-                "Archives", "Bolt", "NodeInterface", "RecoveryPoints", "Files", "Reporting", "YAML", "CLinux", logging,
-                system,
+                "Archives", "NodeInterface", "RecoveryPoints", "Files", "Reporting", "YAML", "CLinux", logging, system,
             ]
         ),
         module("Etcd", ["Bolt", "RPC", "NodeInterface", "Files", "Reporting", protobuf, system]),
-        module("Systemd", ["NodeInterface", "Files", "Reporting", "CSystemd", logging, system]),
+        module("Systemd", ["NodeInterface", "Reporting", "CSystemd", logging, system]),
         module("OSTree", ["NodeInterface", "Files", "Processes", "Reporting", "COSTree", logging, system]),
         module("ContainerRuntime", ["RPC", "NodeInterface", "Files", "Reporting", protobuf, system]),
         module(
@@ -109,9 +108,8 @@ let package = Package(
             name: "node-recovery",
             dependencies: [
                 "Recovery", "Backup", "Configuration", "Etcd", "Systemd", "OSTree", "ContainerRuntime", "ClusterAPI",
-                "Archives", "Bolt", "NodeInterface", "RecoveryPoints", "Files", "Processes", "Reporting", "CLinux",
-                argumentParser,
-                logging, system,
+                "Archives", "NodeInterface", "RecoveryPoints", "Files", "Reporting", "CLinux", argumentParser, logging,
+                system,
             ],
             swiftSettings: strict
         ),
@@ -128,16 +126,13 @@ let package = Package(
         tests("ProcessesTests", ["Processes", "Reporting", "TestSupport", system]),
         tests("YAMLTests", ["YAML", "TestSupport"]),
         tests("ArchivesTests", ["Archives", "Files", "Reporting", "TestSupport", system]),
-        tests("BoltTests", ["Bolt", "Files", "Reporting", "TestSupport", system], fixtures: true),
-        tests("RPCTests", ["RPC", "Files", "Reporting", "TestSupport", system]),
+        tests("BoltTests", ["Bolt", "Reporting", "TestSupport", system], fixtures: true),
+        tests("RPCTests", ["RPC", "Reporting", "TestSupport", system]),
         tests("RecoveryPointsTests", ["RecoveryPoints", "Files", "Reporting", "TestSupport", system]),
         tests("ConfigurationTests", ["Configuration", "Files", "Reporting", "TestSupport", system]),
         tests(
             "BackupTests",
-            [
-                "Backup", "Archives", "NodeInterface", "RecoveryPoints", "Files", "Reporting", "TestSupport", logging,
-                system,
-            ]
+            ["Backup", "NodeInterface", "RecoveryPoints", "Files", "Reporting", "TestSupport", system]
         ),
         tests(
             "EtcdTests",
@@ -153,14 +148,18 @@ let package = Package(
             ]
         ),
         tests("SystemdTests", ["Systemd", "NodeInterface", "Reporting", "TestSupport", logging, system]),
-        tests("OSTreeTests", ["OSTree", "NodeInterface", "Reporting", "TestSupport", logging, system], fixtures: true),
+        tests(
+            "OSTreeTests",
+            ["OSTree", "NodeInterface", "Files", "Reporting", "TestSupport", system],
+            fixtures: true
+        ),
         tests(
             "ContainerRuntimeTests",
             ["ContainerRuntime", "NodeInterface", "Reporting", "TestSupport", protobuf, system]
         ),
         tests(
             "ClusterAPITests",
-            ["ClusterAPI", "RPC", "NodeInterface", "Files", "Reporting", "TestSupport", system],
+            ["ClusterAPI", "NodeInterface", "Reporting", "TestSupport", system],
             fixtures: true
         ),
         tests("MachineTests", ["TestSupport", system]),
@@ -176,15 +175,15 @@ let package = Package(
         tests(
             "PackageTests",
             [
-                "node-recovery", "Backup", "Configuration", "NodeInterface", "Files", "Reporting", "Systemd", "YAML",
-                "TestSupport", argumentParser, system,
+                "node-recovery", "Backup", "Configuration", "Reporting", "Systemd", "YAML", "TestSupport",
+                argumentParser, system,
             ]
         ),
         tests(
             "LiveTests",
             [
-                "Backup", "Etcd", "OSTree", "ContainerRuntime", "Systemd", "NodeInterface", "RecoveryPoints", "Files",
-                "Reporting", "TestSupport", logging, system,
+                "Backup", "Etcd", "OSTree", "ContainerRuntime", "Systemd", "NodeInterface", "RecoveryPoints",
+                "Reporting", "TestSupport", system,
             ]
         ),
     ]

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 // The public layout of GLib's GPtrArray and GError, part of its stable interface.
@@ -74,6 +75,17 @@ static int open_library(struct library *to, int errors) {
 // nobody else is to see. Not possible without the right to, and not needed then.
 static int own_namespace(void) {
     return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0;
+}
+
+int COSTree_own_mounts(void) {
+    if (!own_namespace()) return 0;
+    const char *const folders[] = {"/sysroot", "/boot"};
+    for (unsigned i = 0; i < sizeof folders / sizeof *folders; i++) {
+        struct statvfs info;
+        if (statvfs(folders[i], &info) == 0 && info.f_flag & ST_RDONLY)
+            mount(folders[i], folders[i], NULL, MS_REMOUNT | MS_SILENT, NULL);
+    }
+    return 1;
 }
 
 static int set_default(const char *path, const char *osname, const char *checksum, int serial, int errors) {

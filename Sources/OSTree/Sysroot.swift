@@ -1,4 +1,4 @@
-internal import Glibc
+internal import Files
 internal import SystemPackage
 
 /// The files in which ostree keeps its deployments, below a root.
@@ -10,7 +10,7 @@ internal import SystemPackage
 /// boot/loader/entries/*.conf                       the boot loader's entries, one a deployment
 /// run/ostree/staged-deployment                     names the deployment that is written at the next shutdown
 /// ```
-/// The link to a deployment is read for its last name only, not followed: a deployment is always looked for below
+/// All of it is looked up inside the root: no link leads out of it, to this machine's own files. The link to a deployment is read for its last name only, not followed: a deployment is always looked for below
 /// `ostree/deploy`. Source: ostree `src/libostree/ostree-sysroot.c`, `parse_deployment` and
 /// `_ostree_sysroot_reload_staged`.
 struct Sysroot {
@@ -23,7 +23,18 @@ struct Sysroot {
         let isStaged: Bool
     }
 
+    /// What ostree's own small files stay far below.
+    static let fileLimit = 1 << 20
+
+    /// The root's path, for messages and for ostree's own program.
     let root: FilePath
+    let files: RootDirectory
+
+    /// The sysroot below a root, which exists.
+    init(root: FilePath) throws(OSTreeError) {
+        self.root = root
+        do throws(FilesError) { files = try RootDirectory(path: root) } catch { throw .files(error) }
+    }
 
     /// Whether the node is managed by ostree.
     func isManaged() throws(OSTreeError) -> Bool {
@@ -45,20 +56,25 @@ struct Sysroot {
 
     /// The entry of the deployment that runs; `nil` when none of them does.
     ///
-    /// A booted deployment's folder is `/`, so device and inode tell it. With composefs `/` is an overlay; then the
+    /// A booted deployment's folder is `/`, so device and inode identify it. With composefs `/` is an overlay; then the
     /// kernel's command line does.
     func booted(_ running: RunningSystem, among entries: [Entry]) throws(OSTreeError) -> Entry? {
         for entry in entries where !entry.isStaged {
-            let folder = path(of: entry)
-            var info = stat()
-            guard folder.withPlatformString({ lstat($0, &info) }) == 0 else {
-                throw .unreadable(folder, Errno(rawValue: errno))
-            }
-            if info.st_dev == running.device, info.st_ino == running.inode { return entry }
+            let stat = try look { root throws(FilesError) in try root.stat(path(of: entry), followsLink: false) }
+            if stat.identity == running.identity { return entry }
         }
         guard let argument = BootEntry.ostreeArgument(of: BootEntry.split(running.commandLine)) else { return nil }
         let place = try deployment(atArgument: argument, from: "/proc/cmdline")
         return entries.first { !$0.isStaged && $0.osName == place.osName && $0.name == place.name }
+    }
+
+    /// The deployment that runs, when the boot loader has no entry of it; `nil` when its tree does not exist either.
+    func runningWithoutEntry(_ running: RunningSystem) throws(OSTreeError) -> Entry? {
+        let arguments = BootEntry.split(running.commandLine)
+        guard let argument = BootEntry.ostreeArgument(of: arguments) else { return nil }
+        let place = try self.place(atArgument: argument, from: "/proc/cmdline")
+        guard try exists(folder(of: place.osName).appending("\(place.name)")) else { return nil }
+        return try entry(osName: place.osName, name: place.name, arguments: arguments, isStaged: false)
     }
 
     // MARK: - What a boot needs
@@ -71,15 +87,12 @@ struct Sysroot {
     func obstacles(toBooting name: DeploymentName, of osName: String) throws(OSTreeError) -> [String] {
         var lines = [String]()
         let tree = folder(of: osName).appending("\(name)")
-        if try !exists(tree.appending("usr")) { lines.append("its tree '\(tree)' is not there") }
-        let repository = root.appending("ostree/repo")
-        let object = "\(name.checksum.prefix(2))/\(name.checksum.dropFirst(2)).commit"
-        if try !exists(repository.appending("objects").appending(object)) {
-            lines.append("its commit is not in the repository '\(repository)'")
+        if try !exists(tree.appending("usr")) { lines.append("its tree '\(full(tree))' does not exist") }
+        if try !hasCommit(name.checksum) {
+            lines.append("its commit is not in the repository '\(full("ostree/repo"))'")
         }
         guard let boot = try bootEntry(of: name, osName: osName) else {
-            let entries = root.appending("boot/loader/entries")
-            return lines + ["no entry of the boot loader in '\(entries)' starts it"]
+            return lines + ["no entry of the boot loader in '\(full(Self.entries))' starts it"]
         }
         guard let kernel = boot.kernel else {
             return lines + ["the boot loader's entry '\(boot.file)' names no kernel"]
@@ -92,7 +105,7 @@ struct Sysroot {
     }
 
     /// The entry that starts a deployment; entries that lead nowhere are passed over.
-    private func bootEntry(of name: DeploymentName, osName: String) throws(OSTreeError) -> BootEntry? {
+    func bootEntry(of name: DeploymentName, osName: String) throws(OSTreeError) -> BootEntry? {
         for boot in try bootEntries() {
             guard let argument = boot.ostreeArgument else { continue }
             do {
@@ -105,17 +118,22 @@ struct Sysroot {
         return nil
     }
 
-    /// What is wrong with a file that the boot loader reads; `nil` when it is there and has content.
-    private func fault(ofBootFile path: String) throws(OSTreeError) -> String? {
-        let usual = root.appending("boot").appending(path)
-        for file in [usual, root.appending(path)] {
-            var info = stat()
-            if file.withPlatformString({ stat($0, &info) }) == 0 {
-                return info.st_size > 0 ? nil : "'\(file)' is empty"
-            }
-            guard errno == ENOENT || errno == ENOTDIR else { throw .unreadable(file, Errno(rawValue: errno)) }
+    /// What is wrong with a file that the boot loader reads; `nil` when it exists and has content.
+    func fault(ofBootFile path: String) throws(OSTreeError) -> String? {
+        let usual = FilePath("boot").appending(path)
+        for file in [usual, FilePath(path)] where try exists(file) {
+            let stat = try look { root throws(FilesError) in try root.stat(file) }
+            return stat.size > 0 ? nil : "'\(full(file))' is empty"
         }
-        return "'\(usual)' is not there"
+        return "'\(full(usual))' does not exist"
+    }
+
+    /// Whether the repository has a commit, as far as the commit itself tells.
+    func hasCommit(_ checksum: String) throws(OSTreeError) -> Bool {
+        let object = "ostree/repo/objects/\(checksum.prefix(2))/\(checksum.dropFirst(2)).commit"
+        // A pull that was interrupted leaves the commit, and this mark.
+        if try exists(FilePath("ostree/repo/state/\(checksum).commitpartial")) { return false }
+        return try exists(FilePath(object))
     }
 
     // MARK: - Entries
@@ -126,18 +144,18 @@ struct Sysroot {
         arguments: [String],
         isStaged: Bool
     ) throws(OSTreeError) -> Entry {
-        let file = folder(of: osName).appending("\(name).origin")
-        let origin = OriginFile(try SmallFile.contents(of: file) ?? [])
+        let origin = OriginFile(try contents(of: folder(of: osName).appending("\(name).origin")) ?? [])
         return Entry(osName: osName, name: name, origin: origin, kernelArguments: arguments, isStaged: isStaged)
     }
 
-    private func bootEntries() throws(OSTreeError) -> [BootEntry] {
-        let directory = root.appending("boot/loader/entries")
+    static let entries: FilePath = "boot/loader/entries"
+
+    func bootEntries() throws(OSTreeError) -> [BootEntry] {
         var entries = [BootEntry]()
-        for name in try names(in: directory) where name.hasSuffix(".conf") {
-            let file = directory.appending(name)
-            guard let text = try SmallFile.contents(of: file) else { continue }
-            entries.append(BootEntry(text, file: file))
+        for name in try names(in: Self.entries) where name.hasSuffix(".conf") {
+            let file = Self.entries.appending(name)
+            guard let text = try contents(of: file) else { continue }
+            entries.append(BootEntry(text, file: full(file)))
         }
         return entries.sorted(by: >)
     }
@@ -149,13 +167,13 @@ struct Sysroot {
     ) throws(OSTreeError) -> (osName: String, name: DeploymentName) {
         let place = try self.place(atArgument: argument, from: file)
         guard try exists(folder(of: place.osName).appending("\(place.name)")) else {
-            throw .damaged(file, "the deployment '\(place.name)' that it boots is not there")
+            throw .damaged(file, "the deployment '\(place.name)' that it boots does not exist")
         }
         return place
     }
 
     /// Reads the link that the argument names, without a look at where it leads.
-    private func place(
+    func place(
         atArgument argument: String,
         from file: FilePath
     ) throws(OSTreeError) -> (osName: String, name: DeploymentName) {
@@ -163,8 +181,9 @@ struct Sysroot {
         guard parts.count == 5, parts[0] == "ostree", parts[1].hasPrefix("boot."), !parts.contains("..") else {
             throw .damaged(file, "its argument 'ostree=\(argument)' does not name a deployment")
         }
-        let link = root.appending(parts.joined(separator: "/"))
-        guard let target = try self.target(of: link), let name = DeploymentName(target.lastComponent?.string ?? "")
+        let link = FilePath(parts.joined(separator: "/"))
+        let target = try look { root throws(FilesError) in try root.target(ofLink: link) }
+        guard let target, let name = DeploymentName(target.lastComponent?.string ?? "")
         else {
             throw .damaged(file, "its argument 'ostree=\(argument)' leads to no deployment")
         }
@@ -173,7 +192,7 @@ struct Sysroot {
 
     /// The deployment that waits for the next shutdown.
     ///
-    /// Its folder is there already, but no boot entry leads to it. `staged-deployment` is a serialized dictionary
+    /// Its folder exists already, but no boot entry leads to it. `staged-deployment` is a serialized dictionary
     /// with the name of the folder as a NUL-terminated text.
     private func staged(besides entries: [Entry]) throws(OSTreeError) -> Entry? {
         guard let place = try stagedName(),
@@ -184,7 +203,7 @@ struct Sysroot {
 
     /// The name of the deployment that waits for the next shutdown; `nil` when none does.
     func stagedName() throws(OSTreeError) -> (osName: String, name: DeploymentName)? {
-        guard let file = try SmallFile.contents(of: root.appending("run/ostree/staged-deployment")) else { return nil }
+        guard let file = try contents(of: "run/ostree/staged-deployment") else { return nil }
         let texts = Set(file.split(separator: 0).map { String(decoding: $0, as: UTF8.self) })
         var entered = Set<String>()
         for boot in try bootEntries() {
@@ -194,8 +213,8 @@ struct Sysroot {
                 entered.insert("\(place.osName)/\(place.name)")
             }
         }
-        for osName in try names(in: root.appending("ostree/deploy")).sorted() {
-            for folder in try names(in: folder(of: osName)).sorted() where texts.contains(folder) {
+        for osName in try names(in: "ostree/deploy") {
+            for folder in try names(in: folder(of: osName)) where texts.contains(folder) {
                 guard let name = DeploymentName(folder), !entered.contains("\(osName)/\(name)") else { continue }
                 return (osName, name)
             }
@@ -203,55 +222,41 @@ struct Sysroot {
         return nil
     }
 
-    private func folder(of osName: String) -> FilePath {
-        root.appending("ostree/deploy").appending(osName).appending("deploy")
+    /// Where the deployments of an operating system are, below the root.
+    func folder(of osName: String) -> FilePath {
+        FilePath("ostree/deploy").appending(osName).appending("deploy")
     }
 
     private func path(of entry: Entry) -> FilePath {
         folder(of: entry.osName).appending("\(entry.name)")
     }
 
+    /// A path for messages, with the root.
+    func full(_ path: FilePath) -> FilePath { files.fullPath(of: path) }
+
     // MARK: - Files
 
-    private func exists(_ name: String) throws(OSTreeError) -> Bool {
-        try exists(root.appending(name))
+    func exists(_ path: FilePath) throws(OSTreeError) -> Bool {
+        try look { root throws(FilesError) in try root.exists(path) }
     }
 
-    private func exists(_ path: FilePath) throws(OSTreeError) -> Bool {
-        if path.withPlatformString({ access($0, F_OK) }) == 0 { return true }
-        guard errno == ENOENT || errno == ENOTDIR else { throw .unreadable(path, Errno(rawValue: errno)) }
-        return false
+    /// The content of a small file; `nil` when it does not exist.
+    func contents(of path: FilePath) throws(OSTreeError) -> [UInt8]? {
+        do throws(FilesError) {
+            return try files.readFileIfPresent(path, limitBytes: Self.fileLimit)
+        } catch {
+            guard error.errno == .fileTooLarge else { throw .files(error) }
+            throw .damaged(full(path), "it is longer than \(Self.fileLimit) bytes")
+        }
     }
 
-    /// Where a link points; `nil` when there is no link.
-    private func target(of link: FilePath) throws(OSTreeError) -> FilePath? {
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
-        let count = link.withPlatformString { readlink($0, &buffer, Int(PATH_MAX)) }
-        guard count >= 0 else {
-            if errno == ENOENT || errno == ENOTDIR || errno == EINVAL { return nil }
-            throw .unreadable(link, Errno(rawValue: errno))
-        }
-        return FilePath(platformString: buffer)
+    /// The names in a directory, sorted; none when there is no such directory.
+    func names(in directory: FilePath) throws(OSTreeError) -> [String] {
+        try look { root throws(FilesError) in try root.directoryIfPresent(directory)?.names().map(\.string) } ?? []
     }
 
-    /// The names in a directory; none when there is no such directory.
-    private func names(in directory: FilePath) throws(OSTreeError) -> [String] {
-        guard let stream = directory.withPlatformString({ opendir($0) }) else {
-            if errno == ENOENT || errno == ENOTDIR { return [] }
-            throw .unreadable(directory, Errno(rawValue: errno))
-        }
-        defer { closedir(stream) }
-        var names = [String]()
-        while true {
-            errno = 0
-            guard let entry = readdir(stream) else {
-                guard errno == 0 else { throw .unreadable(directory, Errno(rawValue: errno)) }
-                return names
-            }
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
+    /// Looks at files of the root.
+    func look<Value>(_ body: (RootDirectory) throws(FilesError) -> Value) throws(OSTreeError) -> Value {
+        do throws(FilesError) { return try body(files) } catch { throw .files(error) }
     }
 }

@@ -145,6 +145,103 @@ import Testing
         }
     }
 
+    /// Whether it has everything again, byte for byte as ostree left it.
+    private func listing() throws -> String {
+        try Shell.output("cd \(root)/boot; find -L ostree loader/entries -type f | sort | xargs sha256sum")
+    }
+
+    @Test("gets the kernel and the initramfs of a deployment back from the deployment itself")
+    func repaired() async throws {
+        let found = try await list()
+        let before = try listing()
+        #expect(try await adapter.repairBoot(of: found[1]) == [])
+        try Shell.output(
+            "cd \(root)/boot/ostree; rm practice-*/initramfs*; for f in practice-*/vmlinuz*; do : > $f; done"
+        )
+        for deployment in found {
+            let repair = try await adapter.bootRepair(of: deployment)
+            #expect(repair.isPossible && repair.obstacles.count == 2 && repair.files.count == 2, "\(repair)")
+            #expect(try await adapter.repairBoot(of: deployment) == repair.files)
+            #expect(try await adapter.obstacles(toBooting: deployment) == [])
+        }
+        #expect(try listing() == before)
+        // A folder that is gone altogether.
+        try Shell.output("rm -r \(root)/boot/ostree/*")
+        for deployment in found { #expect(try await adapter.repairBoot(of: deployment).count == 2) }
+        #expect(try listing() == before)
+    }
+
+    @Test("gets nothing back that is not what was deployed, and nothing without a boot partition")
+    func refusedRepair() async throws {
+        let found = try await list()
+        let repository = "\(root)/ostree/repo"
+        try Shell.output("rm \(root)/boot/ostree/*/vmlinuz*; rm -rf \(root)/boot/loader.kept; mkdir \(root)/kept")
+        let modules = "\(root)/ostree/deploy/practice/deploy/\(found[0].checksum).0/usr/lib/modules/5.14.0-practice"
+        try Shell.output("chattr -R -i \(root)/ostree/deploy; rm \(modules)/vmlinuz; echo other > \(modules)/vmlinuz")
+        let other = try await adapter.bootRepair(of: found[0])
+        #expect(
+            !other.isPossible && other.reasons.map { $0.hasSuffix("are not those that it was deployed with") } == [true]
+        )
+        let error = await #expect(throws: OSTreeError.self) { try await adapter.repairBoot(of: found[0]) }
+        #expect(error?.exitStatus == .unavailable)
+        #expect(try Shell.output("ls \(root)/boot/ostree/*/vmlinuz* 2>/dev/null | wc -l").trimmed == "0")
+        try Shell.output("mv \(root)/boot/loader* \(root)/kept")
+        let unmounted = try await adapter.bootRepair(of: found[1])
+        #expect(unmounted.reasons.map { $0.hasSuffix("is the boot partition mounted?") } == [true], "\(unmounted)")
+        try Shell.output(
+            "mv \(root)/kept/* \(root)/boot; mv \(repository)/objects \(root)/kept; mkdir \(repository)/objects"
+        )
+        #expect(
+            try await adapter.bootRepair(of: found[1]).reasons.map { $0.hasPrefix("its commit is not in") } == [true]
+        )
+    }
+
+    @Test("gets a commit deployed again that was undeployed, behind the others, as it was, and pinned")
+    func deployedAgain() async throws {
+        let before = try await list()
+        let old = before[1]
+        let refs = "ostree refs --repo=\(root)/ostree/repo"
+        try Shell.output("\(refs) --create=kept \(old.checksum); ostree admin --sysroot=\(root) undeploy 1")
+        #expect(try await list() == [before[0]])
+        #expect(try await adapter.isInRepository(old.checksum))
+        let made = try await adapter.deployAgain(old)
+        let after = try await list()
+        #expect(after.count == 2 && after[0] == before[0] && after[1] == made)
+        #expect(made.isPinned && made.checksum == old.checksum && made.origin == old.origin)
+        let arguments = { (deployment: Deployment) in deployment.kernelArguments.filter { !$0.hasPrefix("ostree=") } }
+        #expect(arguments(made) == arguments(old))
+        #expect(try await adapter.obstacles(toBooting: made) == [])
+        #expect(try await adapter.deployAgain(old) == made)
+        try await adapter.unpin(made)
+        #expect(try await list().map(\.isPinned) == [false, false])
+        try Shell.output(
+            "ostree admin --sysroot=\(root) undeploy 1; \(refs) --delete kept; ostree prune --repo=\(root)/ostree/repo --refs-only --depth=0"
+        )
+        #expect(try await !adapter.isInRepository(old.checksum))
+        let gone = await #expect(throws: OSTreeError.self) { try await adapter.deployAgain(old) }
+        #expect(gone?.exitStatus == .noInput)
+        #expect(try await list() == [before[0]])
+    }
+
+    @Test("gets back what the booted deployment lacks, its boot loader entry included, where /boot is read-only")
+    func repairedOnBooted() async throws {
+        let run = try Shell.run(
+            """
+            export OSTREE_BOOTED_USR=host OSTREE_BOOTED_LIBRARIES=/run/host\(try TestProgram.libraries)
+            export NODE_RECOVERY_INSIDE=repair OSTREE_BOOTED_READONLY=yes
+            exec \(Self.script("ostree-booted")) \(root) 0 \(TestProgram.path) --testing-library swift-testing \
+                --filter OSTreeRepairInsideTests
+            """
+        )
+        #expect(run.status == 0, "\(run.output)")
+        #expect(run.output.contains("Test run with 1 test"), "\(run.output)")
+        #expect(try await list().map(\.version) == ["2.0", "1.0"])
+        for deployment in try await list() { #expect(try await adapter.obstacles(toBooting: deployment) == []) }
+        // ostree itself goes on with the entry.
+        try deploy("3.0")
+        #expect(try await list().map(\.version) == ["3.0", "2.0", "1.0"])
+    }
+
     @Test("keeps its order when libostree cannot write, and the error is libostree's own")
     func refused() async throws {
         let found = try await list()
@@ -221,5 +318,48 @@ struct OSTreeInsideTests {
         // What systemd runs at the shutdown.
         try Shell.output("ostree admin finalize-staged")
         #expect(try await adapter.deployments()?.map(\.version) == ["1.0", "3.0", "2.0"])
+    }
+}
+
+/// Runs in the namespace that ``OSTreeTests`` makes: there the deployment 2.0 is booted, and /boot is read-only.
+@Suite(
+    "On a booted ostree node with a damaged /boot",
+    .enabled(if: TestProgram.isInside("repair"), "started by another test")
+)
+struct OSTreeRepairInsideTests {
+    @Test("the kernel and the entry of the booted deployment come back")
+    func repair() async throws {
+        let adapter = OSTreeDeployments(root: "/", cancellation: Cancellation())
+        let before = try #require(try await adapter.deployments())
+        #expect(before.map(\.isBooted) == [true, false])
+        #expect(try await adapter.obstacles(toBooting: before[0]) == [])
+        // The kernel's command line is that of this machine: what the deployment would have been booted with is laid over it.
+        try Shell.output(
+            """
+            echo "BOOT_IMAGE=/x \(before[0].kernelArguments.joined(separator: " "))" > /run/cmdline
+            mount --bind /run/cmdline /proc/cmdline
+            unshare -m sh -c 'mount -o remount,rw /boot; rm /boot/ostree/*/vmlinuz*; rm /boot/loader/entries/*-2-* /boot/loader/entries/ostree-2.conf' 2> /dev/null || true
+            """
+        )
+        let damaged = try #require(try await adapter.deployments())
+        #expect(damaged.map(\.version) == ["1.0", "2.0"])
+        #expect(damaged.map(\.isBooted) == [false, true])
+        #expect(
+            try await adapter.obstacles(toBooting: damaged[1]).map { $0.hasPrefix("no entry of the boot loader") } == [
+                true
+            ]
+        )
+        #expect(try Shell.run("touch /boot/new").status != 0)
+        let repair = try await adapter.bootRepair(of: damaged[1])
+        #expect(repair.isPossible && repair.files.count == 2, "\(repair)")
+        #expect(try await adapter.repairBoot(of: damaged[1]) == repair.files)
+        #expect(try await adapter.repairBoot(of: damaged[0]).count == 1)
+        let after = try #require(try await adapter.deployments())
+        #expect(after.map(\.version) == ["2.0", "1.0"])
+        #expect(after[0].kernelArguments == before[0].kernelArguments)
+        #expect(after.map(\.isBooted) == [true, false])
+        #expect(try Shell.run("touch /boot/new").status != 0)
+        let status = try Shell.output("ostree admin status")
+        #expect(status.contains("* practice \(before[0].checksum).0"), "\(status)")
     }
 }

@@ -1,4 +1,4 @@
-import Glibc
+import Files
 import NodeInterface
 import Reporting
 import SystemPackage
@@ -65,13 +65,13 @@ import Testing
         let sysroot = try FakeSysroot()
         let first = try sysroot.add(new, version: 2)
         let second = try sysroot.add(old, version: 1)
-        var info = stat()
-        #expect(second.folder.withPlatformString { stat($0, &info) } == 0)
-        let byFolder = RunningSystem(device: info.st_dev, inode: info.st_ino, commandLine: "ostree=\(first.argument)")
+        let folder = try RootDirectory(path: second.folder).stat("").identity
+        let elsewhere = FileIdentity(device: 0, inode: 0)
+        let byFolder = RunningSystem(identity: folder, commandLine: "ostree=\(first.argument)")
         #expect(try await sysroot.adapter(byFolder).deployments()?.map(\.isBooted) == [false, true])
-        let byLine = RunningSystem(device: 0, inode: 0, commandLine: "rw ostree=\(first.argument) quiet\n")
+        let byLine = RunningSystem(identity: elsewhere, commandLine: "rw ostree=\(first.argument) quiet\n")
         #expect(try await sysroot.adapter(byLine).deployments()?.map(\.isBooted) == [true, false])
-        let neither = RunningSystem(device: 0, inode: 0, commandLine: "rw quiet")
+        let neither = RunningSystem(identity: elsewhere, commandLine: "rw quiet")
         #expect(try await sysroot.adapter(neither).deployments()?.map(\.isBooted) == [false, false])
     }
 
@@ -129,11 +129,42 @@ import Testing
         let other = await #expect(throws: OSTreeError.self) {
             try await sysroot.adapter().pin(sysroot.deployment(new))
         }
-        #expect(other?.summary.contains("changed the pin of '\(old).0'") == true)
+        #expect(other?.summary.contains(" changed the pin of '\(old).0'") == true)
         #expect(other?.hint?.contains("ostree admin pin --unpin INDEX") == true)
     }
 
-    @Test("that are not there cannot be pinned")
+    @Test("are looked up inside the root, wherever its links point")
+    func confined() async throws {
+        let sysroot = try FakeSysroot()
+        try sysroot.add(new, version: 2)
+        // As a rescue system sees them: absolute, and right only for the node itself.
+        try Shell.output("cd \(sysroot.root); mkdir real; mv ostree boot real; ln -s /real/ostree /real/boot .")
+        #expect(try await sysroot.adapter().deployments()?.map(\.checksum) == [new])
+        try Shell.output("cd \(sysroot.root); rm ostree; ln -s '\(sysroot.root)/real/ostree' ostree")
+        #expect(try await sysroot.adapter().deployments() == nil)
+    }
+
+    @Test("lose their pin by ostree's own verb, and only where they have one")
+    func unpin() async throws {
+        let sysroot = try FakeSysroot()
+        try sysroot.add(new, version: 2)
+        try sysroot.add(old, version: 1, origin: "[libostree-transient]\npinned=true\n")
+        let status = "*status) echo '* rhcos \(new).0'; echo '  rhcos \(old).0';;"
+        try sysroot.program("case $* in \(status) *'pin --unpin 1') : > \(sysroot.origin(old, 0));; *) exit 1;; esac")
+        for deployment in [sysroot.deployment(new), sysroot.deployment(old), sysroot.deployment(old, 4)] {
+            try await sysroot.adapter().unpin(deployment)
+        }
+        #expect(try await sysroot.adapter().deployments()?.map(\.isPinned) == [false, false])
+        #expect(try sysroot.calls().count { $0.contains("pin") } == 1)
+        try Shell.output("printf '[libostree-transient]\npinned=true\n' > \(sysroot.origin(old, 0))")
+        try sysroot.program("case $* in \(status) esac")
+        let error = await #expect(throws: OSTreeError.self) {
+            try await sysroot.adapter().unpin(sysroot.deployment(old))
+        }
+        #expect(error?.reason == .notUnpinned(DeploymentName(checksum: old, serial: 0)))
+    }
+
+    @Test("that do not exist cannot be pinned")
     func unknown() async throws {
         let sysroot = try FakeSysroot()
         try sysroot.add(new, version: 2)
@@ -170,7 +201,7 @@ import Testing
         }
         let missing = try await lines()
         #expect(missing.count == 3, "\(missing)")
-        #expect(missing[0].hasPrefix("its tree '\(sysroot.root)/ostree/deploy/rhcos/deploy/\(old).0' is not"))
+        #expect(missing[0] == "its tree '\(sysroot.root)/ostree/deploy/rhcos/deploy/\(old).0' does not exist")
         #expect(missing[1] == "its commit is not in the repository '\(sysroot.root)/ostree/repo'")
         #expect(missing[2].hasPrefix("its kernel '\(sysroot.root)/boot/ostree/rhcos-cc"))
         try sysroot.completeBoot(of: old)
@@ -178,7 +209,7 @@ import Testing
         try Shell.output("cd \(sysroot.root)/boot; mv ostree/* ../ostree; rmdir ostree")
         #expect(try await lines() == [])
         try Shell.output("cd \(sysroot.root)/boot/loader/entries; echo 'initrd /ostree/i' >> ostree-1-rhcos.conf")
-        #expect(try await lines() == ["its initramfs '\(sysroot.root)/boot/ostree/i' is not there"])
+        #expect(try await lines() == ["its initramfs '\(sysroot.root)/boot/ostree/i' does not exist"])
         try Shell.output("touch \(sysroot.root)/ostree/i")
         #expect(try await lines() == ["its initramfs '\(sysroot.root)/ostree/i' is empty"])
         // The entry of another deployment is damaged, and says nothing about this one.
@@ -235,8 +266,8 @@ import Testing
         "are not said to be the default when ostree did not make them so, or did more",
         arguments: [
             (":", "is not the default afterwards, 'a1"),
-            ("rm $e/ostree-2-rhcos.conf", "others went away: 'a1"),
-            ("rm $e/ostree-1-rhcos.conf", "others went away: 'b2"),
+            ("rm $e/ostree-2-rhcos.conf", "other deployments disappeared: 'a1"),
+            ("rm $e/ostree-1-rhcos.conf", "other deployments disappeared: 'b2"),
             ("$v; printf '[libostree-transient]\npinned=true\n' >> $d/a1*.origin", "the pin of 'a1"),
         ]
     )

@@ -121,6 +121,16 @@ public struct ScriptedDeployments: DeploymentInterface {
     public var pinning: (@Sendable (Deployment) throws -> Void)?
     /// What keeps each one from being booted.
     public var obstacles: (@Sendable (Deployment) throws -> [String])?
+    /// What is done when one is unpinned.
+    public var unpinning: (@Sendable (Deployment) throws -> Void)?
+    /// What each one lacks; ``obstacles``, which cannot be put back, when it is not set.
+    public var repair: (@Sendable (Deployment) throws -> BootRepair)?
+    /// What is done when it is put back; gives the files.
+    public var repairing: (@Sendable (Deployment) throws -> [String])?
+    /// The commits that the repository has.
+    public var repository: Set<String> = []
+    /// What is done when a commit is deployed again.
+    public var deployingAgain: (@Sendable (Deployment) throws -> Deployment)?
     /// What is done when one is made the default.
     public var makingDefault: (@Sendable (Deployment) throws -> Void)?
 
@@ -145,6 +155,34 @@ public struct ScriptedDeployments: DeploymentInterface {
     public func obstacles(toBooting deployment: Deployment) async throws -> [String] {
         guard let obstacles else { throw Unscripted(call: "obstacles to booting \(deployment.checksum)") }
         return try obstacles(deployment)
+    }
+
+    /// Does what ``unpinning`` says.
+    public func unpin(_ deployment: Deployment) async throws {
+        guard let unpinning else { throw Unscripted(call: "unpin of \(deployment.checksum)") }
+        try unpinning(deployment)
+    }
+
+    /// Gives what ``repair`` says, else ``obstacles``.
+    public func bootRepair(of deployment: Deployment) async throws -> BootRepair {
+        if let repair { return try repair(deployment) }
+        let lines = try await obstacles(toBooting: deployment)
+        return BootRepair(obstacles: lines, reasons: lines)
+    }
+
+    /// Does what ``repairing`` says.
+    public func repairBoot(of deployment: Deployment) async throws -> [String] {
+        guard let repairing else { throw Unscripted(call: "repair of \(deployment.checksum)") }
+        return try repairing(deployment)
+    }
+
+    /// Whether it is one of ``repository``.
+    public func isInRepository(_ checksum: String) async throws -> Bool { repository.contains(checksum) }
+
+    /// Does what ``deployingAgain`` says.
+    public func deployAgain(_ deployment: Deployment) async throws -> Deployment {
+        guard let deployingAgain else { throw Unscripted(call: "deploying \(deployment.checksum) again") }
+        return try deployingAgain(deployment)
     }
 
     /// Does what ``makingDefault`` says.

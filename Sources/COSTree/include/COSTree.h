@@ -21,3 +21,8 @@
 pid_t COSTree_start_set_default(
     const char *sysroot, const char *osname, const char *checksum, int serial, int errors
 );
+
+// Gives the calling thread mounts that nobody else sees, in which /sysroot and /boot are writable, as `ostree admin` has
+// them while it writes; where a folder is no mount, or stays read-only, writing to it says so. The thread must end
+// afterwards: it cannot go back. Returns 0 when the namespace is refused.
+int COSTree_own_mounts(void);
