@@ -82,8 +82,8 @@ let package = Package(
         module(
             "Backup",
             [
-                "Archives", "Bolt", "NodeInterface", "RecoveryPoints", "Files", "Reporting", "YAML", "CLinux", logging,
-                system,
+                "Archives", "Bolt", "Certificates", "NodeInterface", "RecoveryPoints", "Files", "Reporting", "YAML",
+                "CLinux", logging, system,
             ]
         ),
         module("Etcd", ["Bolt", "RPC", "NodeInterface", "Files", "Reporting", protobuf, system]),
