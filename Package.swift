@@ -82,7 +82,8 @@ let package = Package(
         module(
             "Backup",
             [
-                "Archives", "NodeInterface", "RecoveryPoints", "Files", "Reporting", "YAML", "CLinux", logging, system,
+                "Archives", "Certificates", "NodeInterface", "RecoveryPoints", "Files", "Reporting", "YAML",
+                "CLinux", logging, system,
             ]
         ),
         module("Etcd", ["Bolt", "RPC", "NodeInterface", "Files", "Reporting", protobuf, system]),

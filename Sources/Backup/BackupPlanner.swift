@@ -23,6 +23,14 @@ struct BackupPlanner {
             case .detect: try ProfileDetector.detect(in: root)
             case .fixed(let profile): ProfileDetector.Finding(profile: profile, evidence: nil)
             }
+        if let sign = finding.signs.first {
+            node.log.warning(
+                """
+                this looks like Kubernetes ('\(sign)'), but neither etcd nor an API server was found: it is taken for a \
+                plain node; if it is a control plane, say so with --profile, continuing
+                """
+            )
+        }
         let identity = try NodeIdentity.read(from: root, isRunningSystem: node.isRunningSystem)
         var plan = ResolvedPlan(
             profile: finding,
@@ -69,8 +77,7 @@ struct BackupPlanner {
         let entry: ResolvedPlan.Entry =
             switch component.source {
             case .etcdSnapshot: try etcdEntry(component, profile: profile, identity: identity)
-            case .staticPods:
-                try treeEntry(component, try StaticPods.subtrees(in: root), none: "there are no static pod manifests")
+            case .staticPods: try staticPodsEntry(component)
             case .tree(let path, let exclusions):
                 try treeEntry(
                     component,
@@ -99,7 +106,8 @@ struct BackupPlanner {
             in: root,
             profile: profile,
             nodeName: identity.name,
-            overrides: request.etcd
+            overrides: request.etcd,
+            now: node.now().seconds
         )
         guard let endpoint else {
             if profile == .plain { return skip(component, "a plain node has no etcd") }
@@ -199,25 +207,43 @@ struct BackupPlanner {
         )
     }
 
-    /// The paths that the machine config manages outside the other trees; `nil` when the node has none.
-    private func machineConfigPaths() throws -> [FilePath]? {
+    private func staticPodsEntry(_ component: Component) throws -> ResolvedPlan.Entry {
+        let pods = try StaticPods(in: root)
+        let places = try pods.places(in: root)
+        for remark in pods.remarks + places.remarks {
+            node.log.warning("\(remark), continuing", metadata: ["component": "\(component.name)"])
+        }
+        return try treeEntry(component, places.subtrees, none: "there are no static pod manifests")
+    }
+
+    /// The current machine config; `nil` when the node has none.
+    private func machineConfig() throws -> MachineConfig? {
         let path = WellKnownPaths.currentMachineConfig
         guard try root.exists(path) else { return nil }
-        let config = try MachineConfig.decode(
+        return try MachineConfig.decode(
             try root.readFile(path, limitBytes: 64 << 20),
             file: root.fullPath(of: path).string
         )
+    }
+
+    /// The paths that the machine config manages outside the other trees; `nil` when the node has none.
+    private func machineConfigPaths() throws -> [FilePath]? {
+        guard let config = try machineConfig() else { return nil }
         let trees = try BackupPlan.wholeTrees.flatMap { try [$0] + top(of: $0).map(\.string) }
         return config.paths(outside: trees).map { FilePath($0) }
     }
 
     private func machineConfigEntry(_ component: Component) throws -> ResolvedPlan.Entry {
         guard let paths = try machineConfigPaths() else { return skip(component, "the node has no machine config") }
-        return try treeEntry(
+        var entry = try treeEntry(
             component,
             paths,
             none: "the machine config manages nothing outside the other trees"
         )
+        entry.leftOut = try (machineConfig()?.unclearPaths ?? []).map {
+            PathNote(path: $0, reason: "not a plain path: it has '.' or '..' in it")
+        }
+        return entry
     }
 
     // MARK: deployment and images

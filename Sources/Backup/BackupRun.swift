@@ -143,6 +143,7 @@ public struct BackupRun {
     private func preflight() throws -> RootDirectory {
         guard geteuid() == 0 else { throw BackupError.notRoot }
         let root = try RootDirectory(path: node.root)
+        try PhysicalSysroot.refuse(root)
         let directory = try openDirectory()
         if !request.allowsRootFileSystem, try Self.isPart(directory, ofFileSystemsOf: root) {
             throw BackupError.notAMount(directory: request.directory.string)

@@ -27,9 +27,13 @@ struct ComponentWriter {
             manifest.etcd = entry
             return try share(shared, of: point, leftOut: [])
         case .tree(let selection):
-            return try writeTree(name, selection)
+            var written = try writeTree(name, selection)
+            written.leftOut += entry.leftOut
+            return written
         case .share(_, let point, let shared, let leftOut):
-            return try share(shared, of: point, leftOut: leftOut)
+            var written = try share(shared, of: point, leftOut: leftOut)
+            written.leftOut += entry.leftOut
+            return written
         case .deployment(let deployments, let pinned):
             try await node.deployments.pin(pinned)
             manifest.deployment = "\(pinned.checksum).\(pinned.serial)"
@@ -107,7 +111,10 @@ struct ComponentWriter {
                 revision: contents.currentRevision,
                 endpoint,
                 node
-            )
+            ),
+            members: contents.members.map {
+                EtcdMemberEntry(name: $0.name, peerURLs: $0.peerURLs, isLearner: $0.isLearner)
+            }
         )
         return ComponentEntry(
             name: name.rawValue,
@@ -153,8 +160,15 @@ struct ComponentWriter {
             sourceBytes: summary.sourceBytes,
             leftOut: (summary.leftOut + vanished).map(PathNote.init),
             unstable: summary.changed.map { PathNote(path: "\($0)", reason: "kept changing while it was read") },
-            unreadable: summary.unreadable.map { PathNote(path: "\($0.path)", reason: $0.error.summary) }
+            unreadable: summary.unreadable.map { PathNote(path: "\($0.path)", reason: $0.error.summary) },
+            places: Self.unusualPlaces(of: name, selection)
         )
+    }
+
+    /// The tops of a set of static pods that are not all below `/etc/kubernetes`: a restore takes them from here.
+    private static func unusualPlaces(of component: ComponentName, _ selection: TreeSelection) -> [String]? {
+        let isUsual = selection.subtrees.allSatisfy { $0.isWithin("etc/kubernetes") }
+        return component != .staticPods || isUsual ? nil : selection.subtrees.map { "\($0)" }
     }
 
     /// Gives the files of an earlier recovery point a second name here.

@@ -1,129 +1,90 @@
+import Certificates
 package import Files
 package import NodeInterface
-import Reporting
 import SystemPackage
-import YAML
 
 /// Finds the etcd member of a node: where it listens and which files prove who we are.
 package enum EtcdLocator {
     /// Finds the endpoint for a profile; `nil` when the profile has no etcd (`plain`) and nothing was said.
     ///
-    /// Files that are found lie below the node's root; paths that the operator gives are taken as they are.
+    /// Files that are found are below the node's root; paths that the operator gives are taken as they are. Of the
+    /// client certificates the first one counts that can be read, belongs to its key and is valid now; else the first
+    /// one that exists.
+    /// - Parameter now: seconds since 1970-01-01 UTC.
     package static func locate(
         in root: RootDirectory,
         profile: NodeProfile,
         nodeName: String,
-        overrides: BackupRequest.EtcdChoice
+        overrides: BackupRequest.EtcdChoice,
+        now: Int64
     ) throws -> EtcdEndpoint? {
-        var found: Found?
+        var found: EtcdPlace?
         let isComplete =
             overrides.endpoint != nil && overrides.authority != nil && overrides.certificate != nil
             && overrides.key != nil
         if !isComplete, !(overrides.endpoint?.hasPrefix("http://") ?? false) {
-            switch profile {
-            case .kubeadm: found = try fromStaticPod(in: root)
-            case .openshift: found = try fromEnvironmentFile(in: root, nodeName: nodeName)
-            case .plain: found = nil
-            }
+            found = try EtcdPlace.find(in: root, profile: profile, nodeName: nodeName)
         }
-        guard let url = overrides.endpoint ?? found?.url else { return nil }
+        guard overrides.endpoint != nil || found != nil else { return nil }
+        let url = overrides.endpoint ?? preferredURL(found?.clientURLs ?? []) ?? ""
         guard let address = ClientURL(url) else {
-            throw BackupError.etcdURL(url: url, source: overrides.endpoint == nil ? found?.source : nil)
+            throw BackupError.etcdURL(url: url, source: overrides.endpoint == nil ? found?.source.string : nil)
         }
         guard address.isSecure else { return EtcdEndpoint(host: address.host, port: address.port, tls: nil) }
+        let pair = try found.flatMap { place in
+            // The operator's files are named, not guessed: one that is missing is an error with its name.
+            try usablePair(of: place.pairs, in: root, now: now) ?? (profile == .openshift ? place.pairs.first : nil)
+        }
         func file(_ override: String?, _ found: FilePath?, _ option: String) throws -> FilePath {
             if let override { return FilePath(override) }
             guard let found else { throw BackupError.etcdFileUnknown(option: option, url: url) }
-            return root.path.appending(found.removingRoot().string)
+            return try root.realPath(of: found)
         }
         return EtcdEndpoint(
             host: address.host,
             port: address.port,
             tls: EtcdEndpoint.TLSFiles(
                 authority: try file(overrides.authority, found?.authority, "--etcd-cacert"),
-                certificate: try file(overrides.certificate, found?.certificate, "--etcd-cert"),
-                key: try file(overrides.key, found?.key, "--etcd-key")
+                certificate: try file(overrides.certificate, pair?.certificate, "--etcd-cert"),
+                key: try file(overrides.key, pair?.key, "--etcd-key")
             )
         )
     }
 
-    /// What a node's files say about its etcd; paths are the node's.
-    private struct Found {
-        var url: String
-        var authority: FilePath?
-        var certificate: FilePath?
-        var key: FilePath?
-        /// The file that says so.
-        var source: String
-    }
-
-    // MARK: kubeadm
-
-    /// The command line of the container `etcd` in `/etc/kubernetes/manifests/etcd.yaml`.
-    private static func fromStaticPod(in root: RootDirectory) throws -> Found? {
-        let path = WellKnownPaths.staticPodManifests.appending("etcd.yaml")
-        guard try root.exists(path) else { return nil }
-        let pod = try StaticPod.read(path, in: root)
-        let options = pod.options(ofContainer: "etcd")
-        guard let url = preferredURL(options["listen-client-urls"]) ?? preferredURL(options["advertise-client-urls"])
-        else { throw BackupError.etcdURL(url: "", source: path.string) }
-        var found = Found(url: url, source: path.string)
-        found.authority = options["trusted-ca-file"].map { FilePath($0) }
-        // kubeadm makes a client certificate for probes; the API server's is next best, and the server's own
-        // certificate is good for both uses on kubeadm nodes.
-        let keys = WellKnownPaths.clusterKeys
-        let pairs: [(FilePath?, FilePath?)] = [
-            (keys.appending("etcd/healthcheck-client.crt"), keys.appending("etcd/healthcheck-client.key")),
-            (keys.appending("apiserver-etcd-client.crt"), keys.appending("apiserver-etcd-client.key")),
-            (options["cert-file"].map { FilePath($0) }, options["key-file"].map { FilePath($0) }),
-        ]
-        for case (let certificate?, let key?) in pairs {
-            guard try root.exists(certificate), try root.exists(key) else { continue }
-            found.certificate = certificate
-            found.key = key
-            break
+    /// The first pair that a server would take, else the first that exists; `nil` when none does.
+    private static func usablePair(
+        of pairs: [EtcdPlace.Pair],
+        in root: RootDirectory,
+        now: Int64
+    ) throws -> EtcdPlace.Pair? {
+        var first: EtcdPlace.Pair?
+        for pair in pairs {
+            guard try root.exists(pair.certificate), try root.exists(pair.key) else { continue }
+            first = first ?? pair
+            let certificate: [UInt8]
+            let key: [UInt8]
+            do throws(FilesError) {
+                certificate = try root.readFile(pair.certificate, limitBytes: 1 << 20)
+                key = try root.readFile(pair.key, limitBytes: 1 << 20)
+            } catch {
+                // A pair that cannot be read is none; the next one may be.
+                continue
+            }
+            guard let own = Certificate.all(inPEM: certificate).first, own.notBefore <= now, own.notAfter >= now,
+                Certificate.isPair(certificate, key: key)
+            else { continue }
+            return pair
         }
-        return found
+        return first
     }
 
-    /// The URL to use out of a comma-separated list: one of this machine's loopback first, then the first.
-    private static func preferredURL(_ list: String?) -> String? {
-        let urls = (list ?? "").split(separator: ",").map { String($0) }
-        return urls.first { url in
+    /// The URL to use out of several: one of this machine's loopback first, then the first; sockets of a file system
+    /// (`unix://`), and what is no URL, do not count as long as there is another one.
+    private static func preferredURL(_ urls: [String]) -> String? {
+        urls.first { url in
             guard let host = ClientURL(url)?.host else { return false }
             return host == "localhost" || host == "::1" || host.hasPrefix("127.")
-        } ?? urls.first
-    }
-
-    // MARK: openshift
-
-    /// `etcd.env`: the variables that the operator's own backup script uses.
-    private static func fromEnvironmentFile(
-        in root: RootDirectory,
-        nodeName: String
-    ) throws -> Found? {
-        let path = WellKnownPaths.etcdEnvironment
-        guard try root.exists(path) else { return nil }
-        let text = String(decoding: try root.readFile(path, limitBytes: 1 << 20), as: UTF8.self)
-        let variables = environment(from: text)
-        guard let url = endpointURL(from: variables, nodeName: nodeName) else {
-            throw BackupError.etcdURL(url: variables["ETCDCTL_ENDPOINTS"] ?? "", source: path.string)
-        }
-        func certificateFile(_ name: String) throws -> FilePath? {
-            guard let value = variables[name] else { return nil }
-            let path = FilePath(value)
-            if try root.exists(path) { return path }
-            var moved = path
-            guard moved.removePrefix(WellKnownPaths.etcdCertificatesInPod) else { return path }
-            return WellKnownPaths.etcdCertificates.appending(moved.components)
-        }
-        return Found(
-            url: url,
-            authority: try certificateFile("ETCDCTL_CACERT"),
-            certificate: try certificateFile("ETCDCTL_CERT"),
-            key: try certificateFile("ETCDCTL_KEY"),
-            source: path.string
-        )
+        } ?? urls.first { ClientURL($0) != nil } ?? urls.first
     }
 
     /// The endpoint of this node: its own entry by name, else the only one there is.

@@ -37,10 +37,17 @@ struct MachineConfig: Decodable {
         return Set(entries.map(\.path)).filter { $0.hasPrefix("/") }.sorted()
     }
 
-    /// Those of ``paths`` that lie outside `trees`, relative to the node's root.
+    /// Those of ``paths`` that are outside `trees`, relative to the node's root.
     func paths(outside trees: [String]) -> [String] {
         paths.map { String($0.drop { $0 == "/" }) }.filter { path in
-            !path.isEmpty && !trees.contains { path == $0 || path.hasPrefix($0 + "/") }
+            !path.isEmpty && !Self.isUnclear(path) && !trees.contains { path == $0 || path.hasPrefix($0 + "/") }
         }
+    }
+
+    /// Those of ``paths`` with `.` or `..` in them, relative to the node's root: which file is meant depends on links.
+    var unclearPaths: [String] { paths.map { String($0.drop { $0 == "/" }) }.filter(Self.isUnclear) }
+
+    private static func isUnclear(_ path: String) -> Bool {
+        path.split(separator: "/", omittingEmptySubsequences: false).contains { [".", ".."].contains($0) }
     }
 }

@@ -18,6 +18,8 @@ struct ResolvedPlan {
         var storedBytes: Int64
         /// Bytes that it takes in the directory while it is written and verified, beyond ``storedBytes``.
         var workingBytes: Int64 = 0
+        /// What is left out before anything is looked at.
+        var leftOut: [PathNote] = []
 
         /// Whether nothing is taken.
         var isSkipped: Bool {

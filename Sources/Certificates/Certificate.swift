@@ -31,6 +31,29 @@ public struct Certificate: Sendable, Hashable {
         return found
     }
 
+    /// Whether the first certificate of a PEM file and the first private key of another one belong together; a key with
+    /// a passphrase does not, as nobody is there to type it.
+    public static func isPair(_ certificate: [UInt8], key: [UInt8]) -> Bool {
+        defer { ERR_clear_error() }
+        return certificate.withUnsafeBytes { buffer in
+            guard let memory = BIO_new_mem_buf(buffer.baseAddress, Int32(clamping: buffer.count)) else { return false }
+            defer { BIO_free(memory) }
+            guard let own = PEM_read_bio_X509(memory, nil, nil, nil) else { return false }
+            defer { X509_free(own) }
+            return key.withUnsafeBytes { keyBuffer in
+                guard let keyMemory = BIO_new_mem_buf(keyBuffer.baseAddress, Int32(clamping: keyBuffer.count)) else {
+                    return false
+                }
+                defer { BIO_free(keyMemory) }
+                guard let secret = PEM_read_bio_PrivateKey(keyMemory, nil, { _, _, _, _ in 0 }, nil) else {
+                    return false
+                }
+                defer { EVP_PKEY_free(secret) }
+                return X509_check_private_key(own, secret) == 1
+            }
+        }
+    }
+
     /// The dates as OpenSSL prints them, in UTC: `2027-01-31 12:00:00 UTC`.
     public static func text(of seconds: Int64) -> String {
         var moment = time_t(seconds)

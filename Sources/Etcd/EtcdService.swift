@@ -59,13 +59,15 @@ public struct EtcdService: EtcdInterface {
         options.markCompacted = request.bumpRevision > 0
         let restored = try SnapshotRestore(options, cancellation: cancellation)
             .build(snapshot, named: request.snapshotName, at: request.directory)
-        return EtcdRestoreResult(
+        var result = EtcdRestoreResult(
             clusterID: restored.clusterID,
             memberID: restored.memberID,
             revision: restored.revision,
             databaseSizeBytes: restored.databaseSizeBytes,
             warnings: restored.warnings
         )
+        result.snapshotMembers = restored.contents.snapshotMembers
+        return result
     }
 
     /// Streams a snapshot into a file that appears under its name only when it was proved from its first byte to its

@@ -1,3 +1,5 @@
+import NodeInterface
+
 /// What a snapshot says about the cluster that it was taken from, beside its keys.
 public struct SnapshotContents: Sendable, Hashable {
     /// A member of that cluster.
@@ -51,4 +53,11 @@ public struct SnapshotContents: Sendable, Hashable {
 
     /// The contents of an empty snapshot.
     public init() {}
+}
+
+extension SnapshotContents {
+    /// The members in the form that the rest of the program knows.
+    var snapshotMembers: [SnapshotMember] {
+        members.map { SnapshotMember(name: $0.name, peerURLs: $0.peerURLs, isLearner: $0.isLearner) }
+    }
 }

@@ -57,7 +57,8 @@ struct SnapshotScan {
             version: contents.storageVersion,
             currentRevision: max(revision.main, contents.compactRevision, 1),
             alarms: contents.alarms.map(\.name),
-            consistentIndex: contents.consistentIndex
+            consistentIndex: contents.consistentIndex,
+            members: contents.snapshotMembers
         )
     }
 

@@ -118,6 +118,8 @@ public struct SnapshotStatus: Sendable, Hashable, Codable {
     public var alarms: [String]
     /// The index of the raft log that it stands at.
     public var consistentIndex: UInt64
+    /// The members of the cluster that it was taken from, by number.
+    public var members: [SnapshotMember]
 
     /// A status made of its parts.
     public init(
@@ -129,7 +131,8 @@ public struct SnapshotStatus: Sendable, Hashable, Codable {
         version: String,
         currentRevision: Int64,
         alarms: [String],
-        consistentIndex: UInt64 = 0
+        consistentIndex: UInt64 = 0,
+        members: [SnapshotMember] = []
     ) {
         self.hash = hash
         self.revision = revision
@@ -140,6 +143,30 @@ public struct SnapshotStatus: Sendable, Hashable, Codable {
         self.currentRevision = currentRevision
         self.alarms = alarms
         self.consistentIndex = consistentIndex
+        self.members = members
+    }
+}
+
+/// A member of the cluster that a snapshot was taken from.
+public struct SnapshotMember: Sendable, Hashable, Codable {
+    /// Its name; empty for one that never started.
+    public var name: String
+    /// Where its peers reach it.
+    public var peerURLs: [String]
+    /// Whether it is a learner, which has no vote.
+    public var isLearner: Bool
+
+    enum CodingKeys: String, CodingKey {
+        case name
+        case peerURLs = "peer_urls"
+        case isLearner = "is_learner"
+    }
+
+    /// A member made of its parts.
+    public init(name: String, peerURLs: [String], isLearner: Bool = false) {
+        self.name = name
+        self.peerURLs = peerURLs
+        self.isLearner = isLearner
     }
 }
 
@@ -266,6 +293,8 @@ public struct EtcdRestoreResult: Sendable, Hashable {
     public var databaseSizeBytes: Int64
     /// What the operator should know, such as an alarm that was kept.
     public var warnings: [String]
+    /// The members of the cluster that the snapshot was taken from.
+    public var snapshotMembers: [SnapshotMember] = []
 
     /// A result made of its parts.
     public init(clusterID: UInt64, memberID: UInt64, revision: Int64, databaseSizeBytes: Int64, warnings: [String]) {

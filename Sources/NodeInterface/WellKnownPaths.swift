@@ -13,6 +13,12 @@ public enum WellKnownPaths {
 
     /// Static pod manifests that the kubelet runs.
     public static let staticPodManifests: FilePath = "/etc/kubernetes/manifests"
+    /// Every directory where a distribution has them: the usual one, RKE2's, that of k3s.
+    public static let staticPodManifestDirectories: [FilePath] = [
+        staticPodManifests,
+        "/var/lib/rancher/rke2/agent/pod-manifests",
+        "/var/lib/rancher/k3s/agent/pod-manifests",
+    ]
     /// openshift: revisioned resources of the static pods.
     public static let staticPodResources: FilePath = "/etc/kubernetes/static-pod-resources"
     /// openshift: the settings of etcd's own tools, lines of `export KEY="value"`.
@@ -33,6 +39,8 @@ public enum WellKnownPaths {
     public static let clusterKeys: FilePath = "/etc/kubernetes/pki"
     /// kubeadm: the administrator's kubeconfig, a sign of a control plane node.
     public static let adminKubeconfig: FilePath = "/etc/kubernetes/admin.conf"
+    /// kubeadm from 1.29 on: the administrator's kubeconfig that works without RBAC.
+    public static let superAdminKubeconfig: FilePath = "/etc/kubernetes/super-admin.conf"
 
     /// Kubeconfigs with an administrator's rights that a control plane node has for itself, in the order in which they
     /// are looked for: openshift's for the server on the node, then over the internal load balancer; kubeadm's that
@@ -40,7 +48,7 @@ public enum WellKnownPaths {
     public static let adminKubeconfigs: [FilePath] = [
         "/etc/kubernetes/static-pod-resources/kube-apiserver-certs/secrets/node-kubeconfigs/localhost.kubeconfig",
         "/etc/kubernetes/static-pod-resources/kube-apiserver-certs/secrets/node-kubeconfigs/lb-int.kubeconfig",
-        "/etc/kubernetes/super-admin.conf",
+        superAdminKubeconfig,
         adminKubeconfig,
     ]
     /// The kubelet's own kubeconfig: kubeadm's, openshift's.

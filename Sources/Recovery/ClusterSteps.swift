@@ -11,7 +11,7 @@ enum ClusterSteps {
     @Sendable static func restoreEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
         guard let entry = context.point.manifest.component(.etcd) else {
             guard let earlier = context.point.manifest.failedState?.recovery,
-                try context.etcdPlacementForTheWayBack().takeBack(keptBy: earlier)
+                try context.etcdPlacementForUndo().takeBack(keptBy: earlier)
             else { return .skipped(context.point.manifest.reasonForLack(of: .etcd)) }
             return .done("the member that was kept before the recovery is in place again")
         }

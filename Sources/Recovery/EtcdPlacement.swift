@@ -1,11 +1,12 @@
 import Archives
+import Backup
 import Files
 import Glibc
 import NodeInterface
 import RecoveryPoints
 import SystemPackage
 
-/// Where the restored etcd and the failed one lie while they change places.
+/// Where the restored etcd and the failed one are while they change places.
 ///
 /// All of it is in the data directory:
 ///
@@ -16,51 +17,115 @@ import SystemPackage
 /// .node-recovery-ID.made            an empty directory: the data directory itself was made for the recovery
 /// member.before-ID                  the failed one, kept; empty when there was none
 /// ```
-/// etcd does not look at names that it does not know; a data directory that is a mount point keeps its place.
+/// etcd does not look at names that it does not know; a data directory that is a mount point keeps its place. Where
+/// `member` is a mount point its contents change places, and those of a log directory of its own (``EtcdContents``).
 struct EtcdPlacement {
-    /// The data directory as a path of this machine.
+    /// The data directory as a path of this machine, every link followed inside the node's root.
     let directory: FilePath
+    private let place: EtcdDirectory
     private let identity: String
+    /// `member`, when something is mounted there.
+    private let mountedMember: EtcdContents?
+    /// The log directory of its own.
+    private let log: EtcdContents?
 
-    init(_ member: EtcdMember, in root: RootDirectory, recovery: String) {
-        directory = root.fullPath(of: member.dataDirectory)
+    /// - Throws: when the kernel cannot tell where a directory is.
+    init(_ member: EtcdMember, in root: RootDirectory, recovery: String) throws(FilesError) {
+        directory = try root.realPath(of: member.dataDirectory)
+        place = EtcdDirectory(path: directory, recovery: recovery)
         identity = recovery
+        let inside = directory.appending(Self.member)
+        mountedMember = try Self.isMountPoint(inside) ? EtcdContents(inside, recovery: recovery) : nil
+        let log = try member.logDirectory.map { path throws(FilesError) in try root.realPath(of: path) }
+        self.log = log.flatMap { $0 == inside.appending("wal") ? nil : EtcdContents($0, recovery: recovery) }
     }
 
     private static let member: FilePath.Component = "member"
-    private var stagedName: FilePath.Component { FilePath.Component(".node-recovery-\(identity)")! }  // no slash
-    private var buildingName: FilePath.Component { FilePath.Component(".node-recovery-\(identity).building")! }
-    private var madeName: FilePath.Component { FilePath.Component(".node-recovery-\(identity).made")! }
+    private static let wal: FilePath.Component = "wal"
+    private var stagedName: FilePath.Component { place.stagedName }
     private var keptName: FilePath.Component { Self.keptName(identity) }
 
     private static func keptName(_ recovery: String) -> FilePath.Component {
         FilePath.Component("member.before-\(recovery)")!  // hexadecimal digits have no slash
     }
 
-    /// Where a data directory is made before ``stage()``.
-    var building: FilePath { directory.appending(buildingName) }
+    /// Where the restored data directory is made before ``stage()``, on the file system where it stays.
+    var building: FilePath { workplace.path.appending(workplace.buildingName) }
 
-    /// Runs `body`, which stages, in a data directory that is there, and gives the directory its time back: staging
-    /// is part of the proof, which leaves no trace.
+    /// The directory that has ``building``, for scratch files as well.
+    var scratch: FilePath { workplace.path }
+
+    private var workplace: EtcdDirectory { mountedMember?.place ?? place }
+
+    /// Directories in which something is prepared.
+    private var places: [EtcdDirectory] { [place] + [mountedMember, log].compactMap { $0?.place } }
+
+    /// Shows, before the first change, that the restored one can take the failed one's place.
+    /// - Throws: ``EtcdRefusal``.
+    func refuseUnlessReplaceable() throws {
+        let inside = directory.appending(Self.member)
+        for name in ["snap", "wal"] where try Self.isMountPoint(inside.appending(name)) {
+            throw EtcdRefusal.mounted(inside.appending(name))
+        }
+        guard let log = log?.place.path else { return }
+        guard !directory.starts(with: log), !log.starts(with: inside) else {
+            throw EtcdRefusal.nested(log: log, data: directory)
+        }
+    }
+
+    /// Runs `body`, which stages, in directories that exist, and gives them their times back: staging is part of the
+    /// proof, which leaves no trace.
     func keepingTime<Value>(_ body: () throws -> Value) throws -> Value {
-        let place = try open(making: true)
+        try keepingTime(places[...], body)
+    }
+
+    private func keepingTime<Value>(_ places: ArraySlice<EtcdDirectory>, _ body: () throws -> Value) throws -> Value {
+        guard let first = places.first else { return try body() }
+        let directory = try first.open(making: true)
         var result: Result<Value, any Error>?
-        try place.keepingTime { () throws(FilesError) in result = Result { try body() } }
+        try directory.keepingTime { () throws(FilesError) in
+            result = Result { try keepingTime(places.dropFirst(), body) }
+        }
         return try result!.get()  // set by the line before
     }
 
-    /// Makes room for ``building``: the data directory is there, and nothing of an earlier try is.
+    /// Makes room for ``building``: the directories exist, and nothing of an earlier try does.
     func clear() throws(FilesError) {
-        let place = try open(making: true)
-        try place.removeTree(buildingName)
-        try place.removeTree(stagedName)
+        for place in places {
+            let directory = try place.open(making: true)
+            try directory.removeTree(place.buildingName)
+            try directory.removeTree(place.stagedName)
+        }
     }
 
-    /// Gives what was built the name of a whole one.
-    func stage() throws(FilesError) {
-        let place = try open(making: false)
-        try place.rename(buildingName, to: stagedName, rule: .refuse)
-        try place.sync()
+    /// Gives what was built the name of a whole one; the log goes to its own directory first.
+    func stage() throws {
+        let work = try workplace.open(making: false)
+        let built = try work.directory(workplace.buildingName)
+        if let log {
+            let inside = try built.directory(Self.member)
+            let target = try log.place.open(making: false)
+            try target.makeDirectory(log.place.buildingName, mode: 0o700)
+            let copy = try target.directory(log.place.buildingName)
+            let source = try inside.directory(Self.wal)
+            for name in try source.names() {
+                let file = try source.open(name)
+                try AtomicFile.copy(file.descriptor, to: name, in: copy)
+                withExtendedLifetime(file) {}
+            }
+            try copy.takeOwner(of: target)
+            try target.syncFileSystem()
+            try target.rename(log.place.buildingName, to: log.place.stagedName, rule: .refuse)
+            try target.sync()
+            try inside.removeTree(Self.wal)
+        }
+        if mountedMember != nil {
+            try built.rename(Self.member, to: stagedName, in: work, rule: .refuse)
+            try work.removeTree(workplace.buildingName)
+        } else {
+            try work.rename(workplace.buildingName, to: stagedName, rule: .refuse)
+        }
+        try work.sync()
     }
 
     /// What a swap finds.
@@ -69,126 +134,149 @@ struct EtcdPlacement {
         case staged
         /// The restored one is in place, the failed one is kept.
         case swapped
-        /// Nothing of this recovery is here.
+        /// Nothing of this recovery exists.
         case nothing
     }
 
-    /// Looks what is there.
+    /// Finds out how far it is.
     func state() throws(FilesError) -> State {
-        guard let place = try openIfThere() else { return .nothing }
-        if try place.stat(stagedName) != nil, try place.directory(stagedName).stat(Self.member) != nil {
+        let state = try memberState()
+        guard let log, state != .nothing else { return state }
+        if try log.isSwapped() { return state }
+        return try log.isStaged() ? .staged : .nothing
+    }
+
+    private func memberState() throws(FilesError) -> State {
+        if let mountedMember {
+            if try mountedMember.isStaged() { return .staged }
+            return try mountedMember.isSwapped() ? .swapped : .nothing
+        }
+        guard let directory = try place.openIfThere() else { return .nothing }
+        if try directory.stat(stagedName) != nil, try directory.directory(stagedName).stat(Self.member) != nil {
             return .staged
         }
-        guard try place.stat(keptName) != nil, try place.stat(Self.member) != nil else { return .nothing }
+        guard try directory.stat(keptName) != nil, try directory.stat(Self.member) != nil else { return .nothing }
         return .swapped
     }
 
-    /// Lets the restored data directory and the failed one change places; may be cut anywhere and run again.
+    /// Puts the restored data in the place of the failed; may be interrupted anywhere and run again.
     /// - Throws: ``RecoveryError/etcdRuns(_:)`` when a process has the failed one's database open.
     func swap() throws {
-        let place = try open(making: false)
-        if try place.stat(Self.member) != nil {
-            try refuseWhileInUse(place)
-            if try place.stat(keptName) == nil {
-                try place.rename(Self.member, to: keptName, rule: .refuse)
-            } else {
-                // Something has made a new one between two tries: the first one is the failed state.
-                try place.removeTree(Self.member)
-            }
-            try place.sync()
-        } else if try place.stat(keptName) == nil {
-            // So that a second run knows that this one is over, and the way back that there was none.
-            try place.makeDirectory(keptName, mode: 0o700)
-            try place.sync()
+        let directory = try place.open(making: false)
+        let state = try memberState()
+        if state == .staged { try refuseWhileInUse(directory) }
+        if let log, try log.isStaged() { try log.swap() }
+        guard state == .staged else { return }
+        if let mountedMember {
+            try mountedMember.swap()
+            return try directory.removeTree(place.madeName)
         }
-        let staged = try place.directory(stagedName)
-        try staged.rename(Self.member, to: Self.member, in: place, rule: .refuse)
-        try place.sync()
-        try place.removeTree(stagedName)
-        try place.removeTree(madeName)
+        if try directory.stat(Self.member) != nil {
+            try putAside(directory)
+        } else if try directory.stat(keptName) == nil {
+            // So that a second run knows that this one is over, and an undo that there was none.
+            try directory.makeDirectory(keptName, mode: 0o700)
+            try directory.sync()
+        }
+        let staged = try directory.directory(stagedName)
+        try staged.rename(Self.member, to: Self.member, in: directory, rule: .refuse)
+        try directory.sync()
+        try directory.removeTree(stagedName)
+        try directory.removeTree(place.madeName)
     }
 
-    /// Lets the one that an earlier recovery has kept be in place again; the present one is kept in its stead.
+    /// Puts the one that an earlier recovery has kept back in its place; the present one is kept instead.
     /// - Returns: whether there was one.
     func takeBack(keptBy recovery: String) throws -> Bool {
-        guard let place = try openIfThere() else { return false }
+        guard let directory = try place.openIfThere() else { return false }
+        try refuseWhileInUse(directory)
+        let hadLog = try log?.takeBack(keptBy: recovery) ?? false
+        if let mountedMember { return try mountedMember.takeBack(keptBy: recovery) || hadLog }
         let earlier = Self.keptName(recovery)
-        guard try place.stat(earlier) != nil else { return try place.stat(keptName) != nil }
-        if try place.stat(Self.member) != nil {
-            try refuseWhileInUse(place)
-            if try place.stat(keptName) == nil {
-                try place.rename(Self.member, to: keptName, rule: .refuse)
-            } else {
-                // Something has made a new one between two tries: the first one is to be kept.
-                try place.removeTree(Self.member)
-            }
-            try place.sync()
-        }
-        if try place.directory(earlier).names().isEmpty {
+        guard try directory.stat(earlier) != nil else { return try directory.stat(keptName) != nil }
+        if try directory.stat(Self.member) != nil { try putAside(directory) }
+        if try directory.directory(earlier).names().isEmpty {
             // An empty one says that there was none.
-            try place.removeDirectory(earlier)
+            try directory.removeDirectory(earlier)
         } else {
-            try place.rename(earlier, to: Self.member, rule: .refuse)
+            try directory.rename(earlier, to: Self.member, rule: .refuse)
         }
-        try place.sync()
+        try directory.sync()
         return true
+    }
+
+    /// Keeps the present member.
+    private func putAside(_ directory: Directory) throws {
+        if try directory.stat(keptName) == nil {
+            try directory.rename(Self.member, to: keptName, rule: .refuse)
+        } else {
+            // Something has made a new one between two tries: the first one is the failed state.
+            try directory.removeTree(Self.member)
+        }
+        try directory.sync()
     }
 
     /// Removes what was staged and not used, and what recoveries other than this one have kept.
     func tidy() throws(FilesError) {
-        guard let place = try openIfThere() else { return }
-        try place.removeTree(stagedName)
-        try place.removeTree(buildingName)
-        try place.removeTree(madeName)
-        for name in try place.names() where name.string.hasPrefix("member.before-") && name != keptName {
-            try place.removeTree(name)
+        try log?.tidy()
+        try mountedMember?.tidy()
+        guard let directory = try place.openIfThere() else { return }
+        try place.removeStaging(in: directory)
+        for name in try directory.names() where name.string.hasPrefix("member.before-") && name != keptName {
+            try directory.removeTree(name)
         }
     }
 
     /// Removes what was staged and not used, and leaves no trace of it.
     func removeStaged() throws(FilesError) {
-        guard let place = try openIfThere() else { return }
-        let wasMade = try place.stat(madeName) != nil
-        try place.keepingTime { () throws(FilesError) in
-            try place.removeTree(stagedName)
-            try place.removeTree(buildingName)
-            try place.removeTree(madeName)
-        }
-        guard wasMade, let name = directory.lastComponent, try place.names().isEmpty else { return }
-        let parent = try Directory(path: directory.removingLastComponent())
-        try parent.keepingTime { () throws(FilesError) in try parent.removeDirectory(name) }
+        for place in places.reversed() { try place.removeStaged() }
     }
 
     /// bbolt holds `flock(2)` on the database as long as it has it open.
-    private func refuseWhileInUse(_ place: Directory) throws {
-        let path = place.path.appending("member/snap/db")
-        let descriptor = path.withPlatformString { Glibc.open($0, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) }
-        guard descriptor >= 0 else { return }  // no database: nobody has it open
-        let file = OwnedDescriptor(owning: FileDescriptor(rawValue: descriptor))
-        guard flock(file.descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
-            throw RecoveryError.etcdRuns(path.string)
+    private func refuseWhileInUse(_ directory: Directory) throws {
+        // No link is followed on the way; what is no directory is no member that runs.
+        guard try directory.stat(Self.member)?.kind == .directory else { return }
+        let member = try directory.directory(Self.member)
+        guard try member.stat("snap")?.kind == .directory else { return }
+        let snap = try member.directory("snap")
+        guard try snap.stat("db")?.kind == .regular else { return }  // no database: nobody has it open
+        let file = try snap.open("db")
+        let isFree = flock(file.descriptor.rawValue, LOCK_EX | LOCK_NB) == 0
+        withExtendedLifetime(file) {}
+        guard isFree else {
+            throw RecoveryError.etcdRuns(directory.path.appending("member/snap/db").string)
         }
     }
 
-    private func openIfThere() throws(FilesError) -> Directory? {
-        do {
-            return try Directory(path: directory)
+    /// Whether something is mounted on a directory.
+    private static func isMountPoint(_ path: FilePath) throws(FilesError) -> Bool {
+        do throws(FilesError) {
+            guard let name = path.lastComponent else { return false }
+            let parent = try Directory(path: path.removingLastComponent())
+            guard let stat = try parent.stat(name) else { return false }
+            if let isMountRoot = stat.isMountRoot { return isMountRoot }
+            let device = try FileStat(of: parent.descriptor, path: parent.path.string).identity.device
+            return stat.kind == .directory && stat.identity.device != device
         } catch {
-            guard error.errno == .noSuchFileOrDirectory else { throw error }
-            return nil
+            guard error.errno == .noSuchFileOrDirectory || error.errno == .notDirectory else { throw error }
+            return false
         }
     }
+}
 
-    private func open(making: Bool) throws(FilesError) -> Directory {
-        if let place = try openIfThere() { return place }
-        guard making, let name = directory.lastComponent else {
-            throw FilesError(operation: "open", path: directory.string, errno: .noSuchFileOrDirectory)
+extension Directory {
+    /// Gives this directory and the files in it the owner of another one, so that an etcd that does not run as root can
+    /// open them.
+    fileprivate func takeOwner(of other: Directory) throws(FilesError) {
+        let owner = try FileStat(of: other.descriptor, path: other.path.string)
+        var result = fchown(descriptor.rawValue, owner.uid, owner.gid)
+        for name in try names() where result == 0 {
+            result = name.withPlatformString {
+                fchownat(descriptor.rawValue, $0, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW)
+            }
         }
-        let parent = try Directory(path: directory.removingLastComponent())
-        try parent.keepingTime { () throws(FilesError) in try parent.makeDirectory(name, mode: 0o700) }
-        try parent.sync()
-        let place = try Directory(path: directory)
-        try place.makeDirectory(madeName, mode: 0o700)
-        return place
+        guard result == 0 else {
+            throw FilesError(operation: "set the owner of", path: path.string, errno: Errno(rawValue: errno))
+        }
     }
 }

@@ -12,26 +12,26 @@ extension RecoveryContext {
         try proof.etcdMember(in: pointFiles())
     }
 
-    /// Where etcd's data lies.
+    /// Where etcd's data is.
     func etcdPlacement() throws -> EtcdPlacement {
-        EtcdPlacement(try etcdMember(), in: root, recovery: identity)
+        try EtcdPlacement(try etcdMember(), in: root, recovery: identity)
     }
 
-    /// The same, for the way back to a failed state, whose static pods can be missing or of no use: then those that
-    /// are on the node tell, else it is the usual place.
-    func etcdPlacementForTheWayBack() throws -> EtcdPlacement {
+    /// The same, for the undo: static pods of a failed state can be missing or of no use. Then those on the node count,
+    /// else it is the usual place.
+    func etcdPlacementForUndo() throws -> EtcdPlacement {
         var member = EtcdMember(name: "", peerURLs: [], dataDirectory: WellKnownPaths.etcdData)
         do {
             member = try etcdMember()
         } catch {
-            node.log.debug("the failed state does not tell where etcd's data lies: \(error)")
+            node.log.debug("the failed state does not say where etcd's data is: \(error)")
             do {
                 member = try EtcdMember.read(from: root, profile: point.profile, nodeName: point.manifest.node.name)
             } catch {
                 node.log.debug("the node does not either: \(error)")
             }
         }
-        return EtcdPlacement(member, in: root, recovery: identity)
+        return try EtcdPlacement(member, in: root, recovery: identity)
     }
 
     /// Restores the snapshot beside etcd's data, whole and on the disk, and changes nothing of that.
@@ -40,7 +40,9 @@ extension RecoveryContext {
             throw RecoveryError.memberUnknown("its component 'etcd' has no snapshot")
         }
         let member = try etcdMember()
-        let placement = EtcdPlacement(member, in: root, recovery: identity)
+        let placement = try EtcdPlacement(member, in: root, recovery: identity)
+        try placement.refuseUnlessReplaceable()
+        if !skips(.members) { try Proof.refuseSeveralMembers(point.manifest.etcd?.members?.map(\.name) ?? []) }
         return try placement.keepingTime { try stage(stored, component, member, placement) }
     }
 
@@ -53,7 +55,7 @@ extension RecoveryContext {
         let snapshot = point.path(of: stored)
         meter.begin(ComponentName.etcd.rawValue, activity: "restoring", totalBytes: component.sourceBytes)
         try placement.clear()
-        let unpacked = try UnnamedFile(in: placement.directory)
+        let unpacked = try UnnamedFile(in: placement.scratch)
         let reader = try FrameReader(path: snapshot, jobs: request.jobs, cancellation: node.cancellation)
         while let piece = try reader.next() {
             try unpacked.write(piece)
@@ -71,6 +73,8 @@ extension RecoveryContext {
             ),
             cancellation: node.cancellation
         )
+        // Recovery points of earlier versions have no list of members; the snapshot itself has.
+        if !skips(.members) { try Proof.refuseSeveralMembers(result.snapshotMembers.map(\.name)) }
         try placement.stage()
         for warning in result.warnings { node.log.warning("etcd: \(warning), continuing") }
         return .done(

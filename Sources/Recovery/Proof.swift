@@ -40,6 +40,7 @@ struct Proof {
     /// That of what a request asks for.
     /// - Throws: as ``Recovery/point(of:in:)`` does.
     init(_ request: RecoveryRequest, node: Node) throws {
+        try PhysicalSysroot.refuse(RootDirectory(path: node.root))
         let store = try RecoveryStore(path: request.directory)
         self.init(
             node: node,
@@ -97,7 +98,19 @@ struct Proof {
 
     /// Who the etcd member of the point is.
     func etcdMember(in files: ArchivedFiles) throws -> EtcdMember {
-        try EtcdMember.read(from: files.staticPods, profile: point.profile, nodeName: point.manifest.node.name)
+        try EtcdMember.read(
+            from: files.staticPods,
+            node: root,
+            profile: point.profile,
+            nodeName: point.manifest.node.name,
+            members: point.manifest.etcd?.members
+        )
+    }
+
+    /// Refuses to make a cluster of its own of one member of several.
+    /// - Throws: ``EtcdRefusal/severalMembers(_:)``.
+    static func refuseSeveralMembers(_ names: [String]) throws {
+        guard names.count <= 1 else { throw EtcdRefusal.severalMembers(names) }
     }
 
     /// The engine that makes the trees of a component equal to the point; `nil` when the point has none.
@@ -117,7 +130,7 @@ struct Proof {
             ),
             leaveOut: [try RootDirectory(path: store.path).stat(".").identity],
             jobs: request.jobs,
-            within: try TreeComponents.within(component, in: root)
+            within: try TreeComponents.within(component, in: root, unusual: entry.places)
         )
         return TreeRestorer(restore, cancellation: node.cancellation)
     }
@@ -136,7 +149,7 @@ struct Proof {
             }
         }
         if let etcd = point.manifest.etcd {
-            let place = root.fullPath(of: try etcdMember(in: files).dataDirectory)
+            let place = try EtcdPlacement(try etcdMember(in: files), in: root, recovery: "0").scratch
             // For a while it is there twice: unpacked, and restored with a twentieth more (`SnapshotRestore`).
             let bytes = 2 * etcd.totalSizeBytes + etcd.totalSizeBytes / 10 + 1 << 20
             try needs.append(FileSystemNeed(place: place, bytes: bytes))
@@ -173,7 +186,8 @@ extension Proof {
             in: root,
             profile: point.profile,
             nodeName: point.manifest.node.name,
-            overrides: request.backup.etcd
+            overrides: request.backup.etcd,
+            now: node.now().seconds
         )
     }
 }

@@ -151,8 +151,12 @@ enum TreeComponents {
 
     /// What the archive of a component may be about: its places, and where they really are when links lead elsewhere,
     /// as `/usr/local` does where `/usr` is read-only.
-    static func within(_ component: ComponentName, in root: RootDirectory) throws -> [TreePath] {
-        let places = rows.first { $0.name == component }?.within ?? []
+    /// - Parameter unusual: the tops that the recovery point names, where links led out of the usual places.
+    static func within(_ component: ComponentName, in root: RootDirectory, unusual: [String]? = nil) throws
+        -> [TreePath]
+    {
+        let named = (unusual ?? []).compactMap { FileName.bytes(of: $0).flatMap { TreePath(validating: $0) } }
+        let places = named.filter { !$0.isRoot } + (rows.first { $0.name == component }?.within ?? [])
         return try places.flatMap { place in
             try place.isRoot || !root.exists(FilePath(place)) ? [place] : [place, root.resolve(FilePath(place))]
         }

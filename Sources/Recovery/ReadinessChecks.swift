@@ -267,6 +267,8 @@ public enum ReadinessChecks {
             return .green(proof.point.manifest.reasonForLack(of: .etcd))
         }
         let member = try proof.etcdMember(in: subject.files())
+        try EtcdPlacement(member, in: subject.root, recovery: "0").refuseUnlessReplaceable()
+        try Proof.refuseSeveralMembers(entry.members?.map(\.name) ?? [])
         return .green("member '\(member.name)', revision \(entry.currentRevision), \(ByteCount(entry.totalSizeBytes))")
     }
 
@@ -339,7 +341,8 @@ public enum ReadinessChecks {
             in: subject.root,
             profile: profile,
             nodeName: NodeIdentity.read(from: subject.root, isRunningSystem: subject.node.isRunningSystem).name,
-            overrides: subject.request.recovery.backup.etcd
+            overrides: subject.request.recovery.backup.etcd,
+            now: subject.node.now().seconds
         )
         guard let endpoint else {
             return profile == .plain

@@ -180,12 +180,14 @@ public struct Recovery {
         {
             do {
                 let files = try ArchivedFiles(point, node: node, jobs: request.jobs)
+                let root = try RootDirectory(path: node.root)
                 let member = try EtcdMember.read(
                     from: files.staticPods,
+                    node: root,
                     profile: point.profile,
-                    nodeName: point.manifest.node.name
+                    nodeName: point.manifest.node.name,
+                    members: point.manifest.etcd?.members
                 )
-                let root = try RootDirectory(path: node.root)
                 try EtcdPlacement(member, in: root, recovery: identity).removeStaged()
             } catch {
                 // A damaged point does not say where; then nothing was staged either.
@@ -198,6 +200,7 @@ public struct Recovery {
 
     private func open() throws -> (RecoveryStore, FileLock) {
         guard geteuid() == 0 else { throw RecoveryError.notRoot }
+        try PhysicalSysroot.refuse(RootDirectory(path: node.root))
         let store = try RecoveryStore(path: request.directory)
         return (store, try store.lock(command: "upgrade-recovery"))
     }

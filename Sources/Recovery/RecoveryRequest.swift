@@ -16,6 +16,8 @@ public struct RecoveryRequest: Sendable {
         case deployment
         /// That there is room for everything.
         case space
+        /// That the snapshot's cluster has no other member: `--force-new-cluster`.
+        case members
     }
 
     /// What a backup of this node is asked for: the directory of the recovery points, where etcd answers, what is left

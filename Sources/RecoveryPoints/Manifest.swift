@@ -140,6 +140,9 @@ public struct ComponentEntry: Codable, Sendable, Equatable {
     public var unstable: [PathNote]
     /// Files that could not be read and were left out because the operator said so.
     public var unreadable: [PathNote]
+    /// The subtrees that it was taken of, relative to the node's root, where links lead out of the usual ones; absent
+    /// otherwise.
+    public var places: [String]?
 
     /// An entry made of its parts.
     public init(
@@ -150,7 +153,8 @@ public struct ComponentEntry: Codable, Sendable, Equatable {
         sharedWith: Int? = nil,
         leftOut: [PathNote] = [],
         unstable: [PathNote] = [],
-        unreadable: [PathNote] = []
+        unreadable: [PathNote] = [],
+        places: [String]? = nil
     ) {
         self.name = name
         self.files = files
@@ -160,6 +164,7 @@ public struct ComponentEntry: Codable, Sendable, Equatable {
         self.leftOut = leftOut
         self.unstable = unstable
         self.unreadable = unreadable
+        self.places = places
     }
 
     /// The file with this role; `nil` when the component has none.
@@ -168,7 +173,7 @@ public struct ComponentEntry: Codable, Sendable, Equatable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case name, files, unstable, unreadable
+        case name, files, unstable, unreadable, places
         case sourceFiles = "source_files"
         case sourceBytes = "source_bytes"
         case sharedWith = "shared_with"
@@ -267,6 +272,8 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
     public var alarms: [String]
     /// Where the member stood; absent when it had gone on by the time that the snapshot was complete.
     public var standstill: EtcdStandstill?
+    /// The members of its cluster; absent in recovery points of earlier versions.
+    public var members: [EtcdMemberEntry]?
 
     /// An entry made of its parts.
     public init(
@@ -281,7 +288,8 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
         totalSizeBytes: Int64,
         currentRevision: Int64,
         alarms: [String],
-        standstill: EtcdStandstill? = nil
+        standstill: EtcdStandstill? = nil,
+        members: [EtcdMemberEntry]? = nil
     ) {
         self.endpoint = endpoint
         self.serverVersion = serverVersion
@@ -295,10 +303,11 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
         self.currentRevision = currentRevision
         self.alarms = alarms
         self.standstill = standstill
+        self.members = members
     }
 
     enum CodingKeys: String, CodingKey {
-        case endpoint, hash, revision, alarms, standstill
+        case endpoint, hash, revision, alarms, standstill, members
         case serverVersion = "server_version"
         case clusterID = "cluster_id"
         case memberID = "member_id"
@@ -306,6 +315,29 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
         case totalKeys = "total_keys"
         case totalSizeBytes = "total_size_bytes"
         case currentRevision = "current_revision"
+    }
+}
+
+/// A member of the cluster that a snapshot was taken from.
+public struct EtcdMemberEntry: Codable, Sendable, Equatable {
+    /// Its name; empty for one that never started.
+    public var name: String
+    /// Where its peers reach it.
+    public var peerURLs: [String]
+    /// Whether it is a learner, which has no vote.
+    public var isLearner: Bool
+
+    /// An entry made of its parts.
+    public init(name: String, peerURLs: [String], isLearner: Bool) {
+        self.name = name
+        self.peerURLs = peerURLs
+        self.isLearner = isLearner
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case name
+        case peerURLs = "peer_urls"
+        case isLearner = "is_learner"
     }
 }
 

@@ -70,6 +70,11 @@ struct UpgradeRecovery: AsyncParsableCommand {
     @Flag(help: "Stay on the deployment that is booted, whatever the recovery point recorded.")
     var force = false
 
+    @Flag(
+        help: "Make a cluster of one member, though the snapshot is of one with several: the others are lost for good."
+    )
+    var forceNewCluster = false
+
     @Flag(name: .shortAndLong, help: "Do not ask before beginning.")
     var yes = false
 
@@ -168,6 +173,7 @@ struct UpgradeRecovery: AsyncParsableCommand {
         request.undoes = undo
         request.skippedChecks = Set(skipCheck.compactMap { RecoveryRequest.Check(rawValue: $0.rawValue) })
         if force { request.skippedChecks.insert(.deployment) }
+        if forceNewCluster { request.skippedChecks.insert(.members) }
         request.keptPaths = keepPath.compactMap { PathPattern(text: $0) }
         request.keepsFailedState = !withoutUndo
         request.rebootsByItself = reboot

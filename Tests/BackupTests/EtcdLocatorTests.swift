@@ -28,7 +28,8 @@ import Testing
             in: RootDirectory(path: directory.path),
             profile: profile,
             nodeName: node,
-            overrides: overrides
+            overrides: overrides,
+            now: 1_795_228_625
         )
     }
 
@@ -47,6 +48,8 @@ import Testing
             - --cert-file=/etc/kubernetes/pki/etcd/server.crt
             - --key-file
             - /etc/kubernetes/pki/etcd/server.key
+            volumeMounts: [{name: pki, mountPath: /etc/kubernetes/pki}]
+          volumes: [{name: pki, hostPath: {path: /etc/kubernetes/pki}}]
         """
 
     @Test("of kubeadm reads the static pod, prefers the loopback and the probe's certificate") func kubeadm() throws {

@@ -1,6 +1,7 @@
 import Files
 import Glibc
 import NodeInterface
+import RecoveryPoints
 import Reporting
 import SystemPackage
 import TestSupport
@@ -18,9 +19,9 @@ import Testing
     }
 
     private func placement(_ identity: String = identity) throws -> EtcdPlacement {
-        EtcdPlacement(
+        try EtcdPlacement(
             EtcdMember(name: "a", peerURLs: ["https://127.0.0.1:2380"], dataDirectory: "/var/lib/etcd"),
-            in: try RootDirectory(path: directory.path),
+            in: RootDirectory(path: directory.path),
             recovery: identity
         )
     }
@@ -155,6 +156,120 @@ import Testing
         #expect(try found() == ["lost+found=", "member=restored", "member.before-\(Self.identity)=failed"])
     }
 
+    // MARK: A log of its own, mount points, links
+
+    private func logPlacement(_ identity: String = identity) throws -> EtcdPlacement {
+        try EtcdPlacement(
+            EtcdMember(
+                name: "a",
+                peerURLs: ["https://127.0.0.1:2380"],
+                dataDirectory: "/var/lib/etcd",
+                logDirectory: "/var/lib/wal"
+            ),
+            in: RootDirectory(path: directory.path),
+            recovery: identity
+        )
+    }
+
+    private func stageWithLog(_ identity: String = identity) throws {
+        let placement = try logPlacement(identity)
+        try placement.clear()
+        try make(".node-recovery-\(identity).building/member", "restored")
+        try Shell.output(
+            "cd '\(data)/.node-recovery-\(identity).building/member' && mkdir wal && echo restored > wal/0.wal"
+        )
+        try placement.stage()
+    }
+
+    private func log() throws -> [String] {
+        try Shell.output("cd '\(directory / "var/lib/wal")' && find . -type f -exec grep -H . {} + | LC_ALL=C sort")
+            .split(separator: "\n").map { String($0.dropFirst(2)) }
+    }
+
+    @Test("of a log of its own changes places with it, cut anywhere, and back", arguments: 0...5)
+    func ownLog(after steps: Int) throws {
+        try make("member", "failed")
+        try Shell.output("cd '\(directory / "var/lib")' && mkdir wal && echo failed | tee wal/0.wal > wal/1.wal")
+        try stageWithLog()
+        let staged = ".node-recovery-\(Self.identity)"
+        let moves = [
+            "cd wal; mkdir \(staged).keeping", "cd wal; mv 0.wal \(staged).keeping",
+            "cd wal; mv 1.wal \(staged).keeping; mv \(staged).keeping before-\(Self.identity)",
+            "cd wal; mv \(staged)/0.wal .", "cd wal; rmdir \(staged)",
+        ]
+        for line in moves.prefix(steps) { try Shell.output("cd '\(directory / "var/lib")' && \(line)") }
+        let placement = try logPlacement()
+        #expect(try placement.state() == .staged)
+        try placement.swap()
+        #expect(try placement.state() == .swapped)
+        try placement.swap()
+        #expect(try found() == ["member=restored", "member.before-\(Self.identity)=failed"])
+        #expect(try Shell.run("ls '\(data)/member/wal'").status != 0)
+        let kept = "before-\(Self.identity)"
+        #expect(try log() == ["0.wal:restored", "\(kept)/0.wal:failed", "\(kept)/1.wal:failed"])
+        // and the undo
+        let back = try logPlacement("ffffffffffffffff")
+        #expect(try back.takeBack(keptBy: Self.identity))
+        #expect(try back.takeBack(keptBy: Self.identity))
+        #expect(try found() == ["member=failed", "member.before-ffffffffffffffff=restored"])
+        #expect(try log() == ["0.wal:failed", "1.wal:failed", "before-ffffffffffffffff/0.wal:restored"])
+        try logPlacement("1111111111111111").tidy()
+        #expect(try log() == ["0.wal:failed", "1.wal:failed"])
+    }
+
+    @Test("of a log of its own shows no trace of a staging that was taken back", arguments: [true, false])
+    func ownLogTraceless(isThere: Bool) throws {
+        if isThere {
+            try make("member", "failed")
+            try Shell.output("cd '\(directory / "var/lib")' && mkdir wal && echo failed > wal/0.wal")
+        }
+        try Shell.output("find '\(directory.path)' -exec touch -d '2020-02-02 02:02:02.5 UTC' {} +")
+        func look() throws -> String {
+            try Shell.output("cd '\(directory.path)' && find . -printf '%p %y %m %T@ %s\\n' | LC_ALL=C sort")
+        }
+        let before = try look()
+        let placement = try logPlacement()
+        try placement.keepingTime { try stageWithLog() }
+        #expect(try placement.state() == .staged)
+        try placement.removeStaged()
+        #expect(try look() == before)
+    }
+
+    @Test("exchanges the contents of a member that is a mount point") func mountedMember() throws {
+        try Shell.output("mkdir -p '\(data)/member'")
+        _ = try directory.mount("var/lib/etcd/member", options: "size=10m")
+        try make("member", "failed")
+        let placement = try placement()
+        try placement.refuseUnlessReplaceable()
+        #expect(placement.building == data.appending("member/.node-recovery-\(Self.identity).building"))
+        try placement.clear()
+        try make("member/.node-recovery-\(Self.identity).building/member", "restored")
+        try placement.stage()
+        #expect(try placement.state() == .staged)
+        try placement.swap()
+        #expect(try placement.state() == .swapped)
+        #expect(try Shell.output("cat '\(data)/member/snap/db'").trimmed == "restored")
+        #expect(try Shell.output("cat '\(data)/member/before-\(Self.identity)/snap/db'").trimmed == "failed")
+        #expect(try self.placement("ffffffffffffffff").takeBack(keptBy: Self.identity))
+        #expect(try Shell.output("cat '\(data)/member/snap/db'").trimmed == "failed")
+    }
+
+    @Test("is refused before anything changes where a part of the member is a mount point") func mountedPart() throws {
+        try make("member", "failed")
+        try Shell.output("mkdir '\(data)/member/wal'")
+        _ = try directory.mount("var/lib/etcd/member/wal", options: "size=1m")
+        let error = #expect(throws: EtcdRefusal.self) { try placement().refuseUnlessReplaceable() }
+        #expect(error?.summary.contains("member/wal") == true)
+        #expect(error?.hint?.contains("umount") == true)
+    }
+
+    @Test("follows a link inside the root only") func link() throws {
+        try Shell.output(
+            "cd '\(directory.path)' && mkdir -p '.\(directory.path)/out' out && ln -s '\(directory.path)/out' var/lib/etcd"
+        )
+        #expect(try placement().directory == directory.path.appending("\(directory.path)/out".dropFirst().description))
+    }
+
     @Test("shows no trace of a staging that was taken back, not even in times", arguments: [true, false])
     func traceless(isThere: Bool) throws {
         if isThere { try make("member", "failed") }
@@ -195,6 +310,8 @@ import Testing
 
     private func pod(_ words: String) -> String {
         "kind: Pod\nspec:\n  containers:\n  - name: etcd\n    command: [\(words)]\n"
+            + "    volumeMounts: [{name: a, mountPath: /var/lib/etcd}, {name: a, mountPath: /data/etcd}]\n"
+            + "  volumes: [{name: a, hostPath: {path: /var/lib/etcd}}]\n"
     }
 
     @Test("of kubeadm is on the command line of its static pod") func kubeadm() throws {
@@ -209,7 +326,7 @@ import Testing
                 == EtcdMember(
                     name: "a.b-c",
                     peerURLs: ["https://10.0.0.1:2380", "https://10.0.0.2:2380"],
-                    dataDirectory: "/data/etcd"
+                    dataDirectory: "/var/lib/etcd"
                 )
         )
     }
@@ -266,6 +383,32 @@ import Testing
         }
         try Shell.output("rm '\(directory.path)/\(environment)'")
         #expect(throws: RecoveryError.self) { try read(.openshift) }
+    }
+
+    @Test("of an etcd outside a static pod is the one member of the snapshot that fits") func fromSnapshot() throws {
+        try write("etc/etcd.env", "ETCD_DATA_DIR=/srv/etcd\nETCD_NAME=b\n")
+        let all = [("a", "https://10.0.0.1:2380"), ("b", "https://10.0.0.2:2380")].map {
+            EtcdMemberEntry(name: $0, peerURLs: [$1], isLearner: false)
+        }
+        func read(_ members: [EtcdMemberEntry]?) throws -> EtcdMember {
+            try EtcdMember.read(
+                from: RootDirectory(path: directory.path),
+                profile: .kubeadm,
+                nodeName: "n",
+                members: members
+            )
+        }
+        #expect(try read(all).peerURLs == ["https://10.0.0.2:2380"])
+        #expect(try read(all).dataDirectory == "/srv/etcd")
+        for members in [nil, [], [all[0]], [all[1], all[1]]] {
+            #expect(throws: RecoveryError.self) { try read(members) }
+        }
+    }
+
+    @Test("is refused where its data would be in the pod only") func inPod() throws {
+        try write(manifest, pod("etcd, --name=a, --initial-advertise-peer-urls=https://h:2380, --data-dir=/other"))
+        let error = #expect(throws: EtcdRefusal.self) { try read(.kubeadm) }
+        #expect(error?.summary.contains("/other") == true)
     }
 
     @Test("is unknown without static pods, and on a plain node") func unknown() throws {

@@ -73,6 +73,8 @@ final class RecoveryNode {
               - name: \(name)
                 image: \(Self.image)
                 command: [\(command)]
+                volumeMounts: [{name: data, mountPath: /var/lib/etcd}]
+              volumes: [{name: data, hostPath: {path: /var/lib/etcd}}]
             """
         }
         try Shell.output(
@@ -131,7 +133,8 @@ final class RecoveryNode {
                     'export NODE_node_7_ETCD_URL_HOST="127.0.0.1"' 'export ETCD_DATA_DIR="/var/lib/etcd"' \
                     > "$resources/etcd-certs/configmaps/etcd-scripts/etcd.env"
                 echo '{"kind":"Pod","apiVersion":"v1","metadata":{"name":"etcd"},"spec":{"containers":[{"name":"etcd",\
-                "image":"\(Self.image)"}],"volumes":[{"name":"r","hostPath":\
+                "image":"\(Self.image)","volumeMounts":[{"name":"d","mountPath":"/var/lib/etcd"}]}],\
+                "volumes":[{"name":"d","hostPath":{"path":"/var/lib/etcd"}},{"name":"r","hostPath":\
                 {"path":"/etc/kubernetes/static-pod-resources/etcd-certs"}}]}}' > '\(root)/etc/kubernetes/manifests/etcd-pod.yaml'
                 """
             )
