@@ -18,9 +18,18 @@ struct NodeMarks {
 
         """
 
-    private static let motdText = """
-        ** A recovery of this node is under way. The kubelet is held until it is done.
+    private static func motdText(isHeld: Bool) -> String {
+        """
+        ** A recovery of this node is under way. \(isHeld ? "The kubelet is held." : "The kubelet is running again.")
         ** Status: 'upgrade-recovery --status'. To continue: 'upgrade-recovery --resume'.
+
+        """
+    }
+
+    private static let crioText = """
+        # A recovery of this node is under way: CRI-O does not remove its images when it starts after a power cut.
+        [crio]
+        clean_shutdown_file = ""
 
         """
 
@@ -35,13 +44,28 @@ struct NodeMarks {
     /// Keeps the kubelet from starting, and tells whoever logs in.
     mutating func hold() throws(FilesError) {
         try write(Self.holdText, to: "zz-node-recovery-hold.conf", in: Self.kubeletDropIns)
-        try write(Self.motdText, to: "node-recovery", in: Self.motd)
+        try write(Self.motdText(isHeld: true), to: "node-recovery", in: Self.motd)
     }
 
-    /// Directories that ``hold()`` and ``installResumeUnit(_:)`` would have to make, relative to ``etc``.
+    /// Keeps CRI-O from removing its images when it starts after a power cut, and up to 1.24 in another version.
+    mutating func holdOffWipe() throws(FilesError) {
+        try write(Self.crioText, to: Self.crioName, in: Self.crioDropIns)
+    }
+
+    /// Whether ``holdOffWipe()`` was done and not taken back.
+    func holdsOffWipe() throws(FilesError) -> Bool { try open(Self.crioDropIns)?.stat(Self.crioName) != nil }
+
+    /// Whether there is any mark to remove.
+    func arePresent() throws(FilesError) -> Bool {
+        if try holdsOffWipe() || open(Self.kubeletDropIns)?.stat("zz-node-recovery-hold.conf") != nil { return true }
+        return try open(Self.motd)?.stat("node-recovery") != nil
+            || open(Self.units)?.stat("upgrade-recovery-resume.service") != nil
+    }
+
+    /// Directories that the marks would have to make, relative to ``etc``.
     func missing() throws(FilesError) -> [String] {
         var missing: [String] = []
-        for path in [Self.kubeletDropIns, Self.wants, Self.motd] {
+        for path in [Self.kubeletDropIns, Self.wants, Self.motd, Self.crioDropIns] {
             for depth in path.indices {
                 if try open(path[...depth]) == nil { missing.append(Self.text(path[...depth])) }
             }
@@ -49,9 +73,11 @@ struct NodeMarks {
         return missing
     }
 
-    /// Lets the kubelet start again.
-    func release() throws(FilesError) {
+    /// Allows the kubelet to start again.
+    mutating func release() throws(FilesError) {
         try remove("zz-node-recovery-hold.conf", in: Self.kubeletDropIns)
+        guard try open(Self.motd)?.stat("node-recovery") != nil else { return }
+        try write(Self.motdText(isHeld: false), to: "node-recovery", in: Self.motd)
     }
 
     /// The unit that goes on with a recovery: `packaging/systemd/upgrade-recovery-resume.service` is this text with the
@@ -102,7 +128,8 @@ struct NodeMarks {
         try remove("upgrade-recovery-resume.service", in: Self.wants)
         try remove("upgrade-recovery-resume.service", in: Self.units)
         try remove("node-recovery", in: Self.motd)
-        for path in [Self.kubeletDropIns, Self.wants, Self.motd]
+        try remove(Self.crioName, in: Self.crioDropIns)
+        for path in [Self.kubeletDropIns, Self.wants, Self.motd, Self.crioDropIns, Array(Self.crioDropIns.prefix(1))]
         where made.contains(Self.text(path)) && !wanted.contains(Self.text(path)) {
             guard let name = path.last, let parent = try open(path.dropLast()), try parent.stat(name) != nil,
                 try parent.directory(name).names().isEmpty
@@ -118,6 +145,8 @@ struct NodeMarks {
     private static let kubeletDropIns: [FilePath.Component] = units + ["kubelet.service.d"]
     private static let wants: [FilePath.Component] = units + ["multi-user.target.wants"]
     private static let motd: [FilePath.Component] = ["motd.d"]
+    private static let crioDropIns: [FilePath.Component] = ["crio", "crio.conf.d"]
+    static let crioName: FilePath.Component = "99-node-recovery"
 
     private static func text(_ path: some Sequence<FilePath.Component>) -> String {
         path.map(\.string).joined(separator: "/")

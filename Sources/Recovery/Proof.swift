@@ -89,10 +89,12 @@ struct Proof {
     func images(in files: ArchivedFiles) throws -> Images {
         guard let pods = files.staticPods else { return .noStaticPods }
         guard try node.containers.runtime() != nil else { return .noRuntime }
-        let present = Set(try node.containers.images().flatMap { [$0.id] + $0.tags + $0.digests })
-        let wanted = Set(try StaticPods.all(in: pods).flatMap(\.images))
-        let missing = wanted.filter { !present.contains($0) && !present.contains(ImageName.full($0)) }
-        return missing.isEmpty ? .present(wanted.count) : .missing(missing.sorted())
+        var wanted = Set(try StaticPods.all(in: pods).flatMap(\.images))
+        // Without the image of the sandboxes no pod starts.
+        if let sandbox = try node.containers.sandboxImage() { wanted.insert(sandbox.name) }
+        // Each for itself: one damaged record makes a list of all of them fail.
+        let missing = try wanted.sorted().filter { try node.containers.image(named: $0) == nil }
+        return missing.isEmpty ? .present(wanted.count) : .missing(missing)
     }
 
     /// Who the etcd member of the point is.

@@ -53,7 +53,7 @@ enum ProveSteps {
         switch try context.proof.images(in: context.pointFiles()) {
         case .noStaticPods: return .skipped("there are no static pods")
         case .noRuntime: return .skipped("unknown: no container runtime answers")
-        case .present(let count): return .done("all \(count) images of the static pods are present")
+        case .present(let count): return .done("all of \(counted(count, "needed image")) are present")
         case .missing(let missing): throw RecoveryError.imagesMissing(missing)
         }
     }
@@ -119,20 +119,6 @@ struct FileSystemNeed {
             }
         }
         return combined
-    }
-}
-
-/// Names of images as runtimes have them.
-enum ImageName {
-    /// A short name with the registry and the tag that it stands for: `nginx` is `docker.io/library/nginx:latest`.
-    static func full(_ name: String) -> String {
-        var name = name
-        let first = name.split(separator: "/", maxSplits: 1).first.map { String($0) } ?? name
-        let hasRegistry = name.contains("/") && (first.contains(".") || first.contains(":") || first == "localhost")
-        if !hasRegistry { name = name.contains("/") ? "docker.io/\(name)" : "docker.io/library/\(name)" }
-        let last = name.split(separator: "/").last ?? ""
-        if !last.contains(":"), !name.contains("@") { name += ":latest" }
-        return name
     }
 }
 

@@ -19,6 +19,7 @@ public enum ReadinessChecks {
         Check("etcd-member", "It tells who its etcd member is", .proof, etcdMember, next: "node-backup create"),
         Check("deployment", "Its deployment is here, can be booted and is pinned", .proof, deployment),
         Check("images", "The images of its static pods are here", .proof, images, next: "crictl images"),
+        Check("image-store", "A power cut does not cost the images", .own, imageStore),
         Check("recovery-space", "There is room for a recovery", .proof, recoverySpace, next: "df -h"),
         Check("backup-space", "There is room for the next recovery point", .own, backupSpace),
         Check("etcd", "etcd answers, and has raised no alarm", .own, etcd, next: "crictl ps -a --name etcd"),
@@ -294,6 +295,17 @@ public enum ReadinessChecks {
         case .present(let count): return .green("all \(count) images of the static pods are here")
         case .missing(let missing): throw RecoveryError.imagesMissing(missing)
         }
+    }
+
+    @Sendable private static func imageStore(_ subject: ReadinessSubject) async throws -> Verdict {
+        guard case .removedAtNextStart(let file) = try CRIOStore.danger(in: subject.root) else {
+            return .green("a power cut does not remove the images of the container runtime")
+        }
+        return .amber(
+            "after a power cut CRI-O would remove all of its images, as '\(file)' does not exist while it runs",
+            next: #"printf '[crio]\nclean_shutdown_file = ""\n' > /etc/crio/crio.conf.d/98-keep-images, "#
+                + "then systemctl restart crio"
+        )
     }
 
     // MARK: Space

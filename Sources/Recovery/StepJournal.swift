@@ -198,10 +198,19 @@ final class StepJournal {
     /// The last thing that was said of a step; `nil` when it was never begun.
     func last(of step: String) -> Record? { records.last { $0.step == step } }
 
-    /// Whether a step need not run again.
+    /// Whether a step has ended.
     func isOver(_ step: String) -> Bool {
         guard let event = last(of: step)?.event else { return false }
         return event == .done || event == .skipped
+    }
+
+    /// Whether a step need not run again.
+    ///
+    /// One that is repeated after boots ended in this boot, or is of no more use.
+    /// - Parameter boot: the kernel's id of this boot.
+    func isOver(_ step: Step, inBoot boot: String?) -> Bool {
+        guard let until = step.isRepeatedUntil else { return isOver(step.name) }
+        return isOver(until) || (isOver(step.name) && last(of: step.name)?.boot == boot)
     }
 
     /// How often a step was begun.
