@@ -84,7 +84,8 @@ enum ClusterSteps {
         let seen = try await context.wait(
             for: "etcd to answer",
             look: "'crictl ps -a --name etcd', 'ss -ltnp' (does another process hold its port?) and "
-                + "'journalctl -u kubelet -n 50'"
+                + "'journalctl -u kubelet -n 50'",
+            ofPod: "etcd"
         ) {
             guard let endpoint = try context.proof.etcdEndpoint() else {
                 return .notYet("no static pod of etcd was found")
@@ -102,7 +103,7 @@ enum ClusterSteps {
 
     @Sendable static func waitForAPI(_ context: RecoveryContext) async throws -> StepOutcome {
         let cluster = context.cluster
-        let seen = try await context.wait(for: "the API server to be ready") {
+        let seen = try await context.wait(for: "the API server to be ready", ofPod: "kube-apiserver") {
             let failing = try cluster.failingChecks()
             return failing.isEmpty
                 ? .there("the API server is ready") : .notYet("these checks fail: \(failing.joined(separator: ", "))")

@@ -135,12 +135,14 @@ struct EtcdPlacement {
     }
 
     /// Removes what was staged and not used, and what recoveries other than this one have kept.
-    func tidy() throws(FilesError) {
+    /// - Parameter recoveries: those whose failed etcd is kept nowhere else: it stays.
+    func tidy(keeping recoveries: Set<String> = []) throws(FilesError) {
         guard let place = try openIfThere() else { return }
         try place.removeTree(stagedName)
         try place.removeTree(buildingName)
         try place.removeTree(madeName)
-        for name in try place.names() where name.string.hasPrefix("member.before-") && name != keptName {
+        let kept = Set(recoveries.map(Self.keptName) + [keptName])
+        for name in try place.names() where name.string.hasPrefix("member.before-") && !kept.contains(name) {
             try place.removeTree(name)
         }
     }

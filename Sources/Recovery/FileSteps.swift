@@ -211,9 +211,9 @@ extension RecoveryContext {
         return FilePath(platformString: here).pushing(store.path).lexicallyNormalized()
     }
 
-    /// How the recovery goes on after the reboot, as a unit's command line.
+    /// How the recovery continues after the reboot, as a unit's command line.
     private var resumeCommand: String {
-        // The copy beside the points is there whatever deployment boots; without one there is only ourselves.
+        // The copy beside the points exists whatever deployment boots; without one there is only this program.
         var words = [absoluteStore.appending("upgrade-recovery").string]
         if (try? RootDirectory(path: store.path).exists("upgrade-recovery")) != true,
             let executable = request.executable

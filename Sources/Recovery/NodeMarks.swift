@@ -57,9 +57,14 @@ struct NodeMarks {
 
     /// Whether there is any mark to remove.
     func arePresent() throws(FilesError) -> Bool {
-        if try holdsOffWipe() || open(Self.kubeletDropIns)?.stat("zz-node-recovery-hold.conf") != nil { return true }
-        return try open(Self.motd)?.stat("node-recovery") != nil
-            || open(Self.units)?.stat("upgrade-recovery-resume.service") != nil
+        let marks: [(directory: [FilePath.Component], name: FilePath.Component)] = [
+            (Self.crioDropIns, Self.crioName), (Self.kubeletDropIns, "zz-node-recovery-hold.conf"),
+            (Self.motd, "node-recovery"), (Self.units, "upgrade-recovery-resume.service"),
+        ]
+        for mark in marks {
+            if try open(mark.directory)?.stat(mark.name) != nil { return true }
+        }
+        return false
     }
 
     /// Directories that the marks would have to make, relative to ``etc``.
@@ -80,16 +85,16 @@ struct NodeMarks {
         try write(Self.motdText(isHeld: false), to: "node-recovery", in: Self.motd)
     }
 
-    /// The unit that goes on with a recovery: `packaging/systemd/upgrade-recovery-resume.service` is this text with the
+    /// The unit that continues a recovery: `packaging/systemd/upgrade-recovery-resume.service` is this text with the
     /// usual command and directory, which a test holds.
     /// - Parameter command: program and arguments, quoted where systemd wants that; see ``UnitText``.
-    /// - Parameter store: where the recovery points lie, absolute.
+    /// - Parameter store: where the recovery points are, absolute.
     static func resumeUnit(_ command: String, store: FilePath) -> String {
         """
-        # Goes on with the recovery under way. 'upgrade-recovery --reboot' puts it into /etc/systemd/system, enables it
-        # for the next boot, and takes it away when the recovery is done.
+        # Continues the recovery under way. 'upgrade-recovery --reboot' puts it into /etc/systemd/system, enables it
+        # for the next boot, and removes it when the recovery is done.
         [Unit]
-        Description=Go on with the recovery of this node
+        Description=Continue the recovery of this node
         Documentation=man:upgrade-recovery(8)
         RequiresMountsFor=\(UnitText.path(store)) /var/lib/etcd /var/lib/kubelet
         After=local-fs.target dbus.service network.target containerd.service crio.service
@@ -97,7 +102,7 @@ struct NodeMarks {
         [Service]
         Type=exec
         ExecStart=\(command)
-        # The steps go to the journal with their fields, and as lines to whoever stands at the console.
+        # The steps go to the journal with their fields, and as lines to whoever is at the console.
         Environment=NODE_RECOVERY_CONSOLE=/dev/console
         StandardOutput=journal
         StandardError=journal
@@ -108,7 +113,7 @@ struct NodeMarks {
         """
     }
 
-    /// Has the recovery go on by itself after the next boot.
+    /// Has the recovery continue automatically after the next boot.
     /// - Parameter command: the program with its arguments; see ``resumeUnit(_:store:)``.
     mutating func installResumeUnit(_ command: String, store: FilePath) throws(FilesError) {
         try write(Self.resumeUnit(command, store: store), to: "upgrade-recovery-resume.service", in: Self.units)
@@ -169,7 +174,7 @@ struct NodeMarks {
         try directory.sync()
     }
 
-    /// The directory below ``etc``; `nil` when it is not there.
+    /// The directory below ``etc``; `nil` when it does not exist.
     private func open(_ path: some Sequence<FilePath.Component>) throws(FilesError) -> Directory? {
         var directory = etc
         for name in path {

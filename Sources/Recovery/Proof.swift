@@ -52,22 +52,32 @@ struct Proof {
     }
 
     /// Compares the node that the point is of with this one.
+    ///
+    /// The machine id decides. A host name that is lost, or has another form (`one` for `one.example.com`), as an upgrade
+    /// can leave it, is told and accepted where the machine id is the same.
+    /// - Returns: the node, and how its name differs.
     /// - Throws: ``RecoveryError/otherNode(_:)``, ``RecoveryError/otherProfile(of:here:)``.
-    func identity() throws -> NodeIdentity {
+    func identity() throws -> (node: NodeIdentity, difference: String?) {
         let manifest = point.manifest
         let here = try NodeIdentity.read(from: root, isRunningSystem: node.isRunningSystem)
-        guard here.name == manifest.node.name else {
-            throw RecoveryError.otherNode("it is of '\(manifest.node.name)', and this is '\(here.name)'")
-        }
         if let wanted = manifest.node.machineID, let found = here.machineID, wanted != found {
             throw RecoveryError.otherNode("its machine id is \(wanted), and this one's is \(found)")
+        }
+        var difference: String?
+        if here.name != manifest.node.name {
+            let names = "it is of '\(manifest.node.name)', and this is '\(here.name)'"
+            let isSameMachine = here.machineID != nil && here.machineID == manifest.node.machineID
+            guard isSameMachine, HostName.isSame(here.name, as: manifest.node.name) else {
+                throw RecoveryError.otherNode(names)
+            }
+            difference = "\(names); the machine id is the same"
         }
         let profile = try ProfileDetector.detect(in: root).profile.rawValue
         // A failed upgrade can have taken the signs of a profile away; another profile's signs are another matter.
         guard profile == manifest.profile || profile == NodeProfile.plain.rawValue else {
             throw RecoveryError.otherProfile(of: manifest.profile, here: profile)
         }
-        return here
+        return (here, difference)
     }
 
     /// The certificates of the point without which its control plane cannot run.

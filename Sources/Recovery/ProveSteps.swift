@@ -13,12 +13,7 @@ enum ProveSteps {
     @Sendable static func verify(_ context: RecoveryContext) async throws -> StepOutcome {
         let verifier = PointVerifier(node: context.node, jobs: context.request.jobs, meter: context.meter)
         let results = try verifier.verify(context.point)
-        do throws(StoreError) {
-            try context.point.record(results)
-        } catch {
-            // It is a memo: a full partition does not make the recovery point a worse one.
-            context.node.log.warning("\(error.summary), continuing without the record")
-        }
+        if !context.isDryRun { record(results, context) }
         let faults = context.point.manifest.components.flatMap { component in
             (results[component.name]?.faults ?? ["'\(component.name)' was not read"]).prefix(1)
         }
@@ -29,9 +24,22 @@ enum ProveSteps {
         return .done("recovery point \(context.point.generation) is sound: \(files) files, every digest compared")
     }
 
+    private static func record(_ results: [String: Verification.Result], _ context: RecoveryContext) {
+        do throws(StoreError) {
+            try context.point.record(results)
+        } catch {
+            // It is a memo: a full partition does not make the recovery point a worse one.
+            context.node.log.warning("\(error.summary), continuing without the record")
+        }
+    }
+
     @Sendable static func identity(_ context: RecoveryContext) async throws -> StepOutcome {
-        let here = try context.proof.identity()
-        return .done("it is of this node, '\(here.name)', profile \(context.point.manifest.profile)")
+        let (here, difference) = try context.proof.identity()
+        if let difference { context.node.log.warning("the host name differs: \(difference), continuing") }
+        return .done(
+            "it is of this node, '\(difference == nil ? here.name : context.point.manifest.node.name)', "
+                + "profile \(context.point.manifest.profile)"
+        )
     }
 
     @Sendable static func certificates(_ context: RecoveryContext) async throws -> StepOutcome {
@@ -77,7 +85,10 @@ enum ProveSteps {
     }
 
     @Sendable static func rehearseEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.stageEtcd(try context.etcdEntry())
+        let entry = try context.etcdEntry()
+        guard context.isDryRun else { return try context.stageEtcd(entry) }
+        let member = try context.etcdMember()
+        return .done("not in a dry run; the member would be '\(member.name)'")
     }
 }
 

@@ -80,7 +80,7 @@ enum SettleSteps {
         try await context.removeMarks()
         try context.node.units?.reload()
         if context.point.profile != .plain, context.point.manifest.component(.etcd) != nil {
-            try context.etcdPlacement().tidy()
+            try context.etcdPlacement().tidy(keeping: FailedState.recoveriesWithoutSnapshot(in: context.store))
         }
         try StepJournal.removeUnpackedFiles(of: context.identity, from: context.store)
         return .done("the recovery's own files were removed")

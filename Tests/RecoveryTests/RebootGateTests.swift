@@ -123,6 +123,12 @@ import Testing
         #expect(needsReboot(try await node.begin(), at: "deployment"))
         #expect(made.all == ["a"])
         #expect(try node.read("etc/hosts") == "half")  // no file was restored yet
+        // What still knew its images would cost them at the boot of another version.
+        #expect(
+            node.recorder.calls == [
+                "stop kubelet.service", "stop pod p-dns", "remove pod p-dns", "stop pod p-etcd", "remove pod p-etcd",
+            ]
+        )
 
         let early = await #expect(throws: RecoveryError.self) { try await node.resume() }
         #expect(early?.exitStatus == .tempFail)
@@ -152,6 +158,9 @@ import Testing
         _ = try await node.begin()
         let hold = "systemd/system/kubelet.service.d/zz-node-recovery-hold.conf"
         #expect(try node.read("\(etc)/\(hold)").contains("ConditionPathExists=!/etc/\(hold)"))
+        for place in [etc, "etc"] {
+            #expect(try node.read("\(place)/crio/crio.conf.d/99-node-recovery").contains("clean_shutdown_file"))
+        }
         // the node boots it: its /etc is the node's
         try Shell.output("rm -r '\(node.root)/etc/systemd' && cp -a '\(node.root)/\(etc)/.' '\(node.root)/etc/'")
         node.deployments.present = [Self.deployment("a", isBooted: true)]
