@@ -23,13 +23,16 @@ enum FileSteps {
 
     @Sendable static func deployment(_ context: RecoveryContext) async throws -> StepOutcome {
         let (wanted, deployments) = try await context.recordedDeployment()
+        if try await context.proof.bootRepair(of: wanted).isPossible {
+            let files = try await context.node.deployments.repairBoot(of: wanted)
+            context.node.log.notice("Put back what '\(wanted.label)' needs to boot: \(files.joined(separator: ", "))")
+        }
         if wanted.isBooted { return .done("'\(wanted.label)' is booted") }
         if let pause = context.journal.pause(at: "deployment"), context.node.units != nil {
             guard try context.bootID() != pause.boot else { throw RecoveryError.notRebooted }
             let booted = deployments.first { $0.isBooted }
             throw RecoveryError.wrongDeployment(wanted: wanted.label, booted: booted?.label ?? "none of ostree's")
         }
-        try await context.proof.refuseUnlessBootable(wanted)
         guard context.node.units != nil else {
             try await context.node.deployments.makeDefault(wanted)
             return .done("'\(wanted.label)' is what the node boots next")

@@ -68,9 +68,14 @@ enum ProveSteps {
 
     @Sendable static func bootable(_ context: RecoveryContext) async throws -> StepOutcome {
         let (wanted, _) = try await context.recordedDeployment()
-        if wanted.isBooted { return .done("'\(wanted.label)' is booted") }
-        try await context.proof.refuseUnlessBootable(wanted)
-        return .done("'\(wanted.label)' can be booted")
+        let repair = try await context.proof.bootRepair(of: wanted)
+        guard repair.isPossible else {
+            return .done("'\(wanted.label)' \(wanted.isBooted ? "is booted" : "can be booted")")
+        }
+        return .done(
+            "'\(wanted.label)' can be booted once what is missing is put back from its own tree: "
+                + repair.obstacles.joined(separator: "; ")
+        )
     }
 
     @Sendable static func space(_ context: RecoveryContext) async throws -> StepOutcome {

@@ -301,7 +301,14 @@ public enum ReadinessChecks {
                     ? "the recovery point has none" : "the node is not managed by ostree"
             )
         }
-        try await proof.refuseUnlessBootable(wanted)
+        let repair = try await proof.bootRepair(of: wanted)
+        guard !repair.isPossible else {
+            return .amber(
+                "'\(wanted.label)' cannot be booted as it is, and a recovery puts back what is missing: "
+                    + repair.obstacles.joined(separator: "; "),
+                next: "upgrade-recovery"
+            )
+        }
         let text = "'\(wanted.label)' is \(wanted.isBooted ? "booted" : "present and can be booted")"
         guard !wanted.isPinned, let index = all.firstIndex(of: wanted) else { return .green("\(text), and pinned") }
         return .amber("\(text), but not pinned: the next upgrade can remove it", next: "ostree admin pin \(index)")

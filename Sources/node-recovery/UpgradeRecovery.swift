@@ -110,8 +110,11 @@ struct UpgradeRecovery: AsyncParsableCommand {
         case launchBackup
         case point(PointOption)
 
+        /// The word of TALM's job.
+        static let launchBackupWord = "launchBackup"
+
         init?(argument: String) {
-            if argument == "launchBackup" {
+            if argument == Self.launchBackupWord {
                 self = .launchBackup
             } else if let point = PointOption(argument: argument) {
                 self = .point(point)

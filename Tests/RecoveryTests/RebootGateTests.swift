@@ -148,6 +148,33 @@ import Testing
         #expect(made.all == ["a"])
     }
 
+    @Test("is preceded by what the deployment lacks in /boot, also where it is the booted one, or is refused")
+    func repair() async throws {
+        let node = try await withDeployments()
+        node.deployments.present = [Self.deployment("a", isBooted: true)]
+        let repaired = Collected()
+        node.deployments.repair = { _ in
+            BootRepair(obstacles: repaired.all.isEmpty ? ["its kernel does not exist"] : [], files: ["/boot/vmlinuz"])
+        }
+        node.deployments.repairing = {
+            repaired.add("\($0.checksum.prefix(1))")
+            return ["/boot/vmlinuz"]
+        }
+        try await node.recover()
+        #expect(repaired.all == ["a"])
+        #expect(
+            node.log.lines.contains("notice: Put back what 'version-a (aaaaaaaaaaaa.0)' needs to boot: /boot/vmlinuz")
+        )
+        let other = try await withDeployments()
+        other.deployments.present = [Self.deployment("a", isBooted: true)]
+        other.deployments.repair = { _ in
+            BootRepair(obstacles: ["its kernel does not exist"], reasons: ["its tree has no kernel"])
+        }
+        let error = await #expect(throws: RecoveryError.self) { try await other.begin() }
+        #expect(error?.step == "bootable" && error?.exitStatus == .unavailable)
+        #expect(error?.summary.contains("its tree has no kernel") == true)
+    }
+
     @Test("into the recorded deployment puts the hold into its /etc, and takes it away again") func holdThere()
         async throws
     {
