@@ -22,6 +22,7 @@ public struct PointExtraction {
     /// the others give their document.
     /// - Parameter paths: relative to the node's root; all files when empty. Only components of files take them.
     /// - Returns: how many files, directories and links were written.
+    /// - Throws: ``BackupError/notAllKept(losses:files:_:)`` when all was written that the file system there can hold.
     public func run(
         _ point: RecoveryPoint,
         component name: String,
@@ -41,7 +42,7 @@ public struct PointExtraction {
                     return path
                 }
                 guard let index = component.file(.index) else { throw BackupError.noIndex(component: name) }
-                let writer = try TreeWriter(directory: directory)
+                let writer = try TreeWriter(directory: directory, toleratesLosses: true)
                 let contents = try ArchiveExtractor.extract(
                     wanted,
                     archive: point.path(of: archive),
@@ -51,6 +52,12 @@ public struct PointExtraction {
                     cancellation: node.cancellation
                 )
                 try writer.finish()
+                for loss in writer.notKept {
+                    node.log.warning("'\(loss.path)' is written without its \(loss.what): \(loss.errno), continuing")
+                }
+                guard writer.lossCount == 0 else {
+                    throw BackupError.notAllKept(losses: writer.lossCount, files: contents.files, directory.string)
+                }
                 return Int64(contents.files)
             }
             guard paths.isEmpty else {

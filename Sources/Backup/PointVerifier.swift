@@ -49,7 +49,7 @@ public struct PointVerifier {
             faults += try check { try documentFaults(file, of: point) }
         }
         if let archive = component.file(.archive), let index = component.file(.index) {
-            faults += try check { try archiveFaults(archive, index, of: point) }
+            faults += try check { try archiveFaults(archive, index, of: point, within: places(of: component, point)) }
         }
         if let snapshot = component.file(.snapshot) {
             faults += try check {
@@ -77,14 +77,37 @@ public struct PointVerifier {
     }
 
     private func documentFaults(_ file: StoredFile, of point: RecoveryPoint) throws -> [String] {
-        let bytes = try RootDirectory(path: point.directory).readFile(FilePath(file.name), limitBytes: 1 << 30)
-        guard Int64(bytes.count) == file.sizeBytes, SHA256Hasher.digest(of: bytes).hex == file.sha256 else {
+        let path = point.path(of: file).string
+        let opened = try RootDirectory(path: point.directory).open(FilePath(file.name))
+        guard try FileStat(of: opened.descriptor, path: path).size == file.sizeBytes,
+            try SHA256Hasher.digest(of: opened.descriptor, path: path).hex == file.sha256
+        else {
             return ["'\(point.path(of: file))' is not the file that the manifest lists: its digest differs"]
         }
         return []
     }
 
-    private func archiveFaults(_ archive: StoredFile, _ index: StoredFile, of point: RecoveryPoint) throws -> [String] {
+    /// Where the trees of the components are; a link may lead elsewhere.
+    private static let places: [String: TreePath] = [
+        "etc": "etc", "usr-local": "usr/local", "kubelet": "var/lib/kubelet",
+    ]
+
+    /// What the archive of a component may be about; anything when the node of the point is not at hand, whose links
+    /// nobody knows then.
+    private func places(of component: ComponentEntry, _ point: RecoveryPoint) throws -> [TreePath] {
+        let root = try RootDirectory(path: node.root)
+        guard let place = Self.places[component.name], let machine = point.manifest.node.machineID,
+            try NodeIdentity.read(from: root, isRunningSystem: false).machineID == machine
+        else { return [.root] }
+        return try root.exists(FilePath(place)) ? [place, root.resolve(FilePath(place))] : [place]
+    }
+
+    private func archiveFaults(
+        _ archive: StoredFile,
+        _ index: StoredFile,
+        of point: RecoveryPoint,
+        within: [TreePath]
+    ) throws -> [String] {
         guard let archiveDigest = SHA256Digest(hex: archive.sha256), let indexDigest = SHA256Digest(hex: index.sha256)
         else { return ["the manifest's digests of '\(point.path(of: archive))' are none"] }
         var done: Int64 = 0
@@ -93,6 +116,7 @@ public struct PointVerifier {
             archiveDigest: archiveDigest,
             index: point.path(of: index),
             indexDigest: indexDigest,
+            within: within,
             jobs: jobs,
             cancellation: node.cancellation
         ) { _, bytes in

@@ -140,7 +140,7 @@ struct Proof {
                 kept: keptPaths,
                 hasStaticPods: point.manifest.component(.staticPods) != nil
             ),
-            leaveOut: [try RootDirectory(path: store.path).stat(".").identity],
+            leaveOut: [try RootDirectory(path: store.path).stat(".").identity: "recovery store"],
             jobs: request.jobs,
             within: try TreeComponents.within(component, in: root, unusual: entry.places)
         )

@@ -19,7 +19,8 @@ extension NodeBackup {
                     (.done, "extracted"),
                     (.dataError, "the recovery point is damaged"),
                     (.noInput, "there is no such recovery point, component or path"),
-                    (.cantCreate, "the directory cannot be written, or a file is there already")
+                    (.cantCreate, "the directory cannot be written, or a file is there already"),
+                    (.incomplete, "extracted, but without owners, attributes or links that cannot be kept there")
                 ))
                 """
         )
