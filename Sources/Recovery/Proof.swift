@@ -142,7 +142,7 @@ struct Proof {
             ),
             leaveOut: [try RootDirectory(path: store.path).stat(".").identity: "recovery store"],
             jobs: request.jobs,
-            within: try TreeComponents.within(component, in: root, unusual: entry.places)
+            within: try ComponentPlaces.of(component, in: root, unusual: entry.places)
         )
         return TreeRestorer(restore, cancellation: node.cancellation)
     }

@@ -20,6 +20,15 @@ enum ProveSteps {
         guard faults.isEmpty else {
             throw RecoveryError.pointDamaged(generation: context.point.generation, faults: faults)
         }
+        let unknown = context.point.manifest.unknownParts
+        if !unknown.isEmpty {
+            context.node.log.warning(
+                """
+                a newer program wrote \(unknown.joined(separator: ", ")) into the recovery point, which this one cannot \
+                restore, continuing with the rest
+                """
+            )
+        }
         let files = context.point.manifest.components.reduce(0) { $0 + $1.sourceFiles }
         return .done("recovery point \(context.point.generation) is sound: \(files) files, every digest compared")
     }
@@ -138,31 +147,9 @@ struct FileSystemNeed {
     }
 }
 
-/// The components whose trees are restored by comparison, in the order of their restore, and what their archives may be
-/// about: an archive that has anything else is refused.
+/// The components whose trees are restored by comparison, in the order of their restore.
 enum TreeComponents {
-    static let rows: [(name: ComponentName, within: [TreePath])] = [
-        (.usrLocal, ["usr/local"]),
-        (.etc, ["etc"]),
-        (.machineConfig, [.root]),
-        (.kubelet, ["var/lib/kubelet"]),
-        (.staticPods, ["etc/kubernetes"]),
-    ]
-
-    static var names: [ComponentName] { rows.map(\.name) }
-
-    /// What the archive of a component may be about: its places, and where they really are when links lead elsewhere,
-    /// as `/usr/local` does where `/usr` is read-only.
-    /// - Parameter unusual: the tops that the recovery point names, where links led out of the usual places.
-    static func within(_ component: ComponentName, in root: RootDirectory, unusual: [String]? = nil) throws
-        -> [TreePath]
-    {
-        let named = (unusual ?? []).compactMap { FileName.bytes(of: $0).flatMap { TreePath(validating: $0) } }
-        let places = named.filter { !$0.isRoot } + (rows.first { $0.name == component }?.within ?? [])
-        return try places.flatMap { place in
-            try place.isRoot || !root.exists(FilePath(place)) ? [place] : [place, root.resolve(FilePath(place))]
-        }
-    }
+    static let names: [ComponentName] = [.usrLocal, .etc, .machineConfig, .kubelet, .staticPods]
 }
 
 extension Deployment {
