@@ -1,6 +1,7 @@
 import Archives
 import Files
 import Glibc
+import Logging
 public import NodeInterface
 public import RecoveryPoints
 public import SystemPackage
