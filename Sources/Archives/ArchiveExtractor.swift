@@ -6,8 +6,10 @@ public import SystemPackage
 public enum ArchiveExtractor {
     /// What was taken out.
     public struct Contents: Sendable, Hashable {
-        /// Files of all kinds, hard links too.
+        /// Files of all kinds, directories and hard links too.
         public var files = 0
+        /// The directories among them.
+        public var directories = 0
         /// Bytes of content.
         public var sourceBytes: Int64 = 0
     }
@@ -37,7 +39,9 @@ public enum ArchiveExtractor {
             contents.files += 1
             switch record.kind {
             case _ where record.hardLink != nil: try writer.makeHardLink(record)
-            case .directory: try writer.makeDirectory(record)
+            case .directory:
+                try writer.makeDirectory(record)
+                contents.directories += 1
             case .symbolicLink: try writer.makeSymbolicLink(record)
             case .regular:
                 try writer.makeFile(record) { content throws in

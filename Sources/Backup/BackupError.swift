@@ -10,13 +10,13 @@ public enum BackupError: OperatorError {
     case notRoot
     /// The directory for recovery points is not a file system of its own.
     case notAMount(directory: String)
-    /// The directory for recovery points is not there.
+    /// The directory for recovery points does not exist.
     case noDirectory(String)
     /// A recovery is under way in the directory.
     case recoveryUnderWay(String)
     /// There is not enough space; sizes in bytes.
     case noSpace(directory: String, neededBytes: Int64, freeBytes: Int64)
-    /// There is no place with room for a snapshot unpacked; sizes in bytes, and what was looked at.
+    /// There is no place with room for a snapshot unpacked; sizes in bytes, and the places that were tried.
     case noScratchSpace(snapshot: String, neededBytes: Int64, places: [(directory: String, freeBytes: Int64)])
     /// A component name that the plan does not have.
     case unknownComponent(String)
@@ -46,6 +46,10 @@ public enum BackupError: OperatorError {
     case verificationFailed(generation: Int, faults: [String])
     /// Damage was found in recovery points that were verified on request.
     case damagedPoints(generations: [Int])
+    /// Recovery points that were verified on request have parts that only a newer program knows.
+    case unprovedPoints(generations: [Int])
+    /// What was asked for of a recovery point was written by a newer program.
+    case newerProgram(component: String, generation: Int)
     /// The system refused an operation on a file.
     case files(FilesError)
     /// An archive could not be written or read.
@@ -63,7 +67,7 @@ public enum BackupError: OperatorError {
         case .notRoot: "a backup of the whole node can only be taken by root"
         case .notAMount(let directory):
             "'\(directory)' is not a file system of its own: a recovery point there would be lost with the root file system"
-        case .noDirectory(let directory): "the directory for recovery points '\(directory)' is not there"
+        case .noDirectory(let directory): "the directory for recovery points '\(directory)' does not exist"
         case .recoveryUnderWay(let directory):
             "a recovery is under way in '\(directory)': the node is not in a state to be backed up"
         case .noSpace(let directory, let needed, let free):
@@ -93,6 +97,11 @@ public enum BackupError: OperatorError {
             "recovery point \(generations[0]) is damaged"
         case .damagedPoints(let generations):
             "recovery points \(generations.map { "\($0)" }.joined(separator: ", ")) are damaged"
+        case .unprovedPoints(let generations):
+            "written in part by a newer program, and only in part verified: recovery "
+                + (generations.count == 1 ? "point " : "points ") + generations.map { "\($0)" }.joined(separator: ", ")
+        case .newerProgram(let component, let generation):
+            "'\(component)' of recovery point \(generation) was written by a newer program: this one cannot restore it"
         case .files(let error): error.summary
         case .archive(let error): error.summary
         case .store(let error): error.summary
@@ -110,26 +119,28 @@ public enum BackupError: OperatorError {
         case .noDirectory(let directory):
             "mount the recovery partition at '\(directory)', or make the directory with 'mkdir -m 0700 \(directory)'"
         case .recoveryUnderWay(let directory):
-            "see how far it is with 'upgrade-recovery --status --dir \(directory)', and let it end with --resume"
+            "see how far it is with 'upgrade-recovery --status --dir \(directory)', and finish it first with --resume"
         case .noSpace(let directory, _, _):
             "remove old recovery points with 'node-backup prune --keep 1 --dir \(directory)', or leave parts out with --skip"
         case .noScratchSpace:
             "make room in one of them: 'node-backup prune --keep 1' removes old recovery points"
         case .unknownComponent, .notAPath: nil
         case .noIndex: "use another recovery point: 'node-backup list' shows them"
-        case .noFiles(let component): "'node-backup extract POINT \(component) --to DIR' takes all of it out"
+        case .noFiles(let component): "'node-backup extract POINT \(component) --to DIR' extracts all of it"
         case .componentMissing(_, let generation): "see what it has with 'node-backup show \(generation)'"
         case .sourceMissing(let component, _): "leave it out with --skip \(component)"
         case .etcdNotFound:
             "name it with --etcd-endpoint, --etcd-cacert, --etcd-cert and --etcd-key, or leave it out with --skip etcd"
         case .etcdURL: "give one with --etcd-endpoint, such as https://127.0.0.1:2379"
         case .etcdFileUnknown(let option, _): "give it with \(option) FILE"
-        case .snapshotDamaged: "look at etcd's own log: its database may be damaged; nothing was kept of the snapshot"
-        case .staticPod(let error): "mend '\(error.name)', or leave the set out with --skip static-pods"
+        case .snapshotDamaged: "look at etcd's own log: its database may be damaged; the snapshot was discarded"
+        case .staticPod(let error): "fix '\(error.name)', or leave the set out with --skip static-pods"
         case .machineConfig: "leave it out with --skip machine-config"
         case .verificationFailed:
-            "the disk or the memory of this node may be failing: look at 'dmesg'; nothing was kept of the recovery point"
+            "the disk or the memory of this node may be failing: see 'dmesg'; the recovery point was discarded"
         case .damagedPoints: "take a new one with 'node-backup create'"
+        case .unprovedPoints, .newerProgram:
+            "use the program beside the recovery points, 'upgrade-recovery' in the same directory, or update this one"
         case .files(let error): error.hint
         case .archive(let error): error.hint
         case .store(let error): error.hint
@@ -161,6 +172,7 @@ public enum BackupError: OperatorError {
         case .etcdURL, .etcdFileUnknown: .config
         case .staticPod, .machineConfig: .dataError
         case .snapshotDamaged, .verificationFailed, .damagedPoints, .noIndex: .dataError
+        case .unprovedPoints, .newerProgram: .newerProgram
         case .files(let error): error.exitStatus
         case .archive(let error): error.exitStatus
         case .store(let error): error.exitStatus

@@ -50,7 +50,7 @@ public enum BackupFigures {
     private static func add(_ point: RecoveryPoint, to metrics: inout MetricsText) {
         let manifest = point.manifest
         metrics.add(prefix + "backup_generation", "The newest recovery point.", Double(point.generation))
-        if let begun = FileTime(iso8601: manifest.createdAt) {
+        if let begun = manifest.taken {
             metrics.add(
                 prefix + "backup_last_success_timestamp_seconds",
                 "When the newest recovery point was done.",

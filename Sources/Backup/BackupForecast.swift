@@ -56,16 +56,16 @@ public struct BackupForecast: Codable, Sendable, Equatable {
             case .etcd(let endpoint, let status):
                 sources = ["\(endpoint)"]
                 note = "etcd \(status.serverVersion) at revision \(status.revision)"
-            case .shareSnapshot(let endpoint, let point, let shared, _):
+            case .shareSnapshot(let endpoint, let point, _, _):
                 action = "share"
                 sources = ["\(endpoint)"]
-                note = "unchanged since recovery point \(shared.sharedWith ?? point.generation)"
+                note = "unchanged since recovery point \(point.generation)"
             case .tree(let selection):
                 sources = selection.subtrees.map { "/\($0)" }
                 exclusions = selection.exclusions.map { "\($0)" }
-            case .share(let selection, let point, let shared, _):
+            case .share(let selection, let point, _, _):
                 action = "share"
-                note = "unchanged since recovery point \(shared.sharedWith ?? point.generation)"
+                note = "unchanged since recovery point \(point.generation)"
                 sources = selection.subtrees.map { "/\($0)" }
                 exclusions = selection.exclusions.map { "\($0)" }
             case .deployment(_, let pinned):
@@ -73,7 +73,7 @@ public struct BackupForecast: Codable, Sendable, Equatable {
                 note = pinned.isPinned ? "pinned already" : "will be pinned"
             case .images(_, let runtime):
                 sources = [runtime]
-            case .skip(let reason):
+            case .skip(let reason, _):
                 action = "skip"
                 note = reason
             }

@@ -14,8 +14,8 @@ struct BackupPlanner {
     let request: BackupRequest
     let node: Node
     let root: RootDirectory
-    /// The newest readable recovery point: for sharing what has not changed, and for the estimate of the rest.
-    let previous: RecoveryPoint?
+    /// The readable recovery points, the newest first: for sharing what has not changed, and for the estimate of the rest.
+    let earlier: [RecoveryPoint]
 
     func plan() async throws -> ResolvedPlan {
         let finding: ProfileDetector.Finding =
@@ -72,8 +72,16 @@ struct BackupPlanner {
         identity: NodeIdentity
     ) async throws -> ResolvedPlan.Entry {
         let isWanted = request.onlyComponents?.contains(component.name)
-        if isWanted == false { return skip(component, "not asked for") }
-        if request.skippedComponents.contains(component.name) { return skip(component, "left out as asked") }
+        if request.excludedComponents.contains(component.name), isWanted != true {
+            return skip(component, "left out by the configuration")
+        }
+        if isWanted == false || request.skippedComponents.contains(component.name) {
+            return skip(
+                component,
+                isWanted == false ? "not asked for" : "left out as asked",
+                makesPartial: await isOnNode(component, profile: profile)
+            )
+        }
         let entry: ResolvedPlan.Entry =
             switch component.source {
             case .etcdSnapshot: try etcdEntry(component, profile: profile, identity: identity)
@@ -83,13 +91,13 @@ struct BackupPlanner {
                     component,
                     try top(of: path),
                     except: exclusions,
-                    none: "'/\(path)' is not there"
+                    none: "'/\(path)' does not exist"
                 )
             case .machineConfig: try machineConfigEntry(component)
             case .deployment: try await deploymentEntry(component)
             case .images: try imagesEntry(component, profile: profile)
             }
-        if isWanted == true, case .skip(let reason) = entry.work {
+        if isWanted == true, case .skip(let reason, _) = entry.work {
             throw BackupError.sourceMissing(component: component.name, reason: reason)
         }
         return entry
@@ -120,9 +128,8 @@ struct BackupPlanner {
                 metadata: ["component": "\(component.name)"]
             )
         }
-        if let previous, previous.manifest.node == identity, let entry = previous.manifest.etcd,
-            let shared = previous.manifest.component(component.name), let file = shared.file(.snapshot),
-            previous.has(file), entry.isStill(of: status, endpoint, node)
+        if let (previous, shared) = shareable(component, .snapshot), previous.manifest.node == identity,
+            let entry = previous.manifest.etcd, entry.isStill(of: status, endpoint, node)
         {
             return ResolvedPlan.Entry(
                 component: component,
@@ -177,16 +184,10 @@ struct BackupPlanner {
     ) throws -> ResolvedPlan.Entry {
         guard !subtrees.isEmpty else { return skip(component, none) }
         let selection = try selection(subtrees, except: except)
-        if let previous, let shared = previous.manifest.component(component.name), let index = shared.file(.index),
-            let archive = shared.file(.archive), previous.has(index), previous.has(archive)
-        {
-            let comparison = TreeComparison(
-                selection,
-                index: previous.path(of: index),
-                cancellation: node.cancellation
-            )
-            let found = try comparison.run { _ in false }
-            if found.isComplete, found.differences == 0, found.unreadable.isEmpty {
+        if let (previous, shared) = shareable(component, .archive, .index), let index = shared.file(.index) {
+            if let found = try comparison(of: selection, component, with: previous, index), found.isComplete,
+                found.differences == 0, found.unreadable.isEmpty
+            {
                 return ResolvedPlan.Entry(
                     component: component,
                     work: .share(selection, from: previous, shared, leftOut: found.leftOut),
@@ -273,7 +274,7 @@ struct BackupPlanner {
 
     private func imagesEntry(_ component: Component, profile: NodeProfile) throws -> ResolvedPlan.Entry {
         guard let runtime = try node.containers.runtime() else {
-            return skip(component, "no container runtime is running")
+            return skip(component, "no container runtime is running", makesPartial: profile != .plain)
         }
         let images = try node.containers.images()
         return ResolvedPlan.Entry(
@@ -305,10 +306,78 @@ struct BackupPlanner {
         return totals
     }
 
-    private func skip(_ component: Component, _ reason: String) -> ResolvedPlan.Entry {
+    /// The newest recovery point that has a component in these files, all of them in their full length and without a
+    /// recorded fault.
+    ///
+    /// Of one with a fault nothing older is taken either: it says why, and the component is written again.
+    private func shareable(
+        _ component: Component,
+        _ roles: StoredFile.Role...
+    ) -> (point: RecoveryPoint, entry: ComponentEntry)? {
+        guard let point = earlier.first(where: { $0.manifest.component(component.name) != nil }),
+            let entry = point.manifest.component(component.name)
+        else { return nil }
+        func refuse(_ reason: String) {
+            node.log.warning(
+                "\(component.name) of recovery point \(point.generation) \(reason), so it is written again, continuing",
+                metadata: ["component": "\(component.name)"]
+            )
+        }
+        if point.hasFault(in: entry.name) {
+            refuse("was found damaged")
+            return nil
+        }
+        for role in roles {
+            guard let file = entry.file(role) else {
+                refuse("has no \(role.rawValue)")
+                return nil
+            }
+            guard point.has(file) else {
+                refuse("has a '\(file.name)' that is missing or has another length")
+                return nil
+            }
+        }
+        return (point, entry)
+    }
+
+    /// Compares a tree with an earlier index; `nil` when that cannot be read, which is told.
+    private func comparison(
+        of selection: TreeSelection,
+        _ component: Component,
+        with point: RecoveryPoint,
+        _ index: StoredFile
+    ) throws -> TreeComparison.Summary? {
+        do {
+            return try TreeComparison(selection, index: point.path(of: index), cancellation: node.cancellation)
+                .run { _ in false }
+        } catch let error as ArchiveError where !error.isForWantOfResources {
+            node.log.warning(
+                "\(error.summary), so \(component.name) is written again, continuing",
+                metadata: ["component": "\(component.name)"]
+            )
+            return nil
+        }
+    }
+
+    /// Whether the node has a component; what cannot be found out counts as a yes.
+    private func isOnNode(_ component: Component, profile: NodeProfile) async -> Bool {
+        do {
+            switch component.source {
+            case .etcdSnapshot: return profile != .plain || request.etcd.endpoint != nil
+            case .images: return try profile != .plain || node.containers.runtime() != nil
+            case .deployment: return try await node.deployments.deployments() != nil
+            case .staticPods, .tree, .machineConfig:
+                return try selection(for: component.name)?.subtrees.isEmpty == false
+            }
+        } catch {
+            return true
+        }
+    }
+
+    private func skip(_ component: Component, _ reason: String, makesPartial: Bool = false) -> ResolvedPlan.Entry {
         ResolvedPlan.Entry(
             component: component,
-            work: .skip(reason),
+            work: .skip(reason, makesPartial: makesPartial),
             sourceBytes: 0,
             sourceFiles: 0,
             storedBytes: 0
@@ -317,7 +386,9 @@ struct BackupPlanner {
 
     /// Bytes on disk for bytes of content: as last time and a quarter more, or six tenths when there was no last time.
     private func estimate(_ component: Component, sourceBytes: Int64) -> Int64 {
-        if let entry = previous?.manifest.component(component.name), entry.sourceBytes > 1 << 20 {
+        if let entry = earlier.lazy.compactMap({ $0.manifest.component(component.name) }).first,
+            entry.sourceBytes > 1 << 20
+        {
             let stored = entry.files.reduce(0) { $0 + $1.sizeBytes }
             let ratio = min(1, Double(stored) / Double(entry.sourceBytes) * 1.25)
             return Int64(Double(sourceBytes) * ratio)
@@ -327,9 +398,9 @@ struct BackupPlanner {
 }
 
 extension RecoveryPoint {
-    /// Whether one of its files is there in its full length.
+    /// Whether one of its files exists in its full length.
     package func has(_ file: StoredFile) -> Bool {
-        // ignored: a file that cannot be looked at is not shared, and verify tells why
+        // ignored: a file that cannot be checked is not shared, and verify says why
         guard let stat = try? RootDirectory(path: directory).stat(FilePath(file.name)) else { return false }
         return stat.kind == .regular && stat.size == file.sizeBytes
     }

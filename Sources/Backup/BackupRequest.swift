@@ -38,8 +38,10 @@ public struct BackupRequest: Sendable {
     ///
     /// A component named here must be there.
     public var onlyComponents: [ComponentName]?
-    /// Leave these components out.
+    /// Leave these components out of this recovery point: it is a partial one when the node has any of them.
     public var skippedComponents: [ComponentName] = []
+    /// Never take these components, as the configuration says: a recovery point without them is whole.
+    public var excludedComponents: [ComponentName] = []
     /// Leave these paths out, whatever component they belong to.
     public var exclusions: [PathPattern] = []
     /// How many of the newest recovery points stay afterwards.

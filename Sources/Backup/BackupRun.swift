@@ -91,7 +91,7 @@ public struct BackupRun {
         try store.prepare()
         if request.failedState == nil { reporter.attach(store) }
         for name in try store.removeLeftovers() {
-            node.log.notice("Removed '\(name)', which a run that was cut has left")
+            node.log.notice("Removed '\(name)', left by an interrupted run")
         }
         let plan = try await resolve(root, store)
         guard plan.neededBytes <= plan.freeBytes else {
@@ -110,7 +110,7 @@ public struct BackupRun {
         } catch {
             node.log.warning("\(error.summary), continuing: recovery point \(point.generation) is complete")
         }
-        let pruned = try Pruning.run(store, keep: request.keep)
+        let pruned = try await Pruning.run(store, keep: request.keep, on: node)
         for decision in pruned where decision.isRemoved {
             node.log.notice("Removed recovery point \(decision.generation): \(decision.reason)")
         }
@@ -173,13 +173,15 @@ public struct BackupRun {
     }
 
     private func resolve(_ root: RootDirectory, _ store: RecoveryStore) async throws -> ResolvedPlan {
-        let previous = try store.newest()
-        for entry in try store.all() {
-            if case .failure(let error) = entry.point {
+        var earlier: [RecoveryPoint] = []
+        for entry in try store.all().reversed() {
+            switch entry.point {
+            case .success(let point): if point.manifest.failedState == nil { earlier.append(point) }
+            case .failure(let error):
                 node.log.warning("recovery point \(entry.generation) cannot be read: \(error.summary), ignored")
             }
         }
-        return try await BackupPlanner(request: request, node: node, root: root, previous: previous).plan()
+        return try await BackupPlanner(request: request, node: node, root: root, earlier: earlier).plan()
     }
 
     // MARK: writing
@@ -215,19 +217,25 @@ public struct BackupRun {
         )
         for entry in plan.entries {
             try node.cancellation.check()
-            if case .skip(let reason) = entry.work {
+            if case .skip(let reason, let makesPartial) = entry.work {
                 node.log.info(
                     "\(entry.component.name): skipped, \(reason)",
                     metadata: ["component": "\(entry.component.name)", "recovery_point": "\(partial.generation)"]
                 )
-                manifest.skipped.append(SkippedComponent(name: entry.component.name.rawValue, reason: reason))
+                manifest.skipped.append(
+                    SkippedComponent(
+                        name: entry.component.name.rawValue,
+                        reason: reason,
+                        makesPartial: makesPartial
+                    )
+                )
                 continue
             }
             meter.begin(entry.component.name.rawValue, activity: "backing up", totalBytes: entry.sourceBytes)
-            let written = try await writer.write(entry, manifest: &manifest)
+            let written = try writer.write(entry, manifest: &manifest)
             manifest.components.append(written)
             node.log.notice(
-                "\(Self.sentence(about: written))",
+                "\(Self.sentence(about: written, entry.work))",
                 metadata: ["component": "\(written.name)", "recovery_point": "\(partial.generation)"]
             )
         }
@@ -236,35 +244,51 @@ public struct BackupRun {
         }
         var verified: [String: Verification.Result] = [:]
         if request.verifies {
-            verified = try verify(manifest, in: partial)
+            verified = try verify(&manifest, plan, writer, in: partial)
         }
         manifest.durationSeconds = (ContinuousClock.now - begun).seconds
-        return try store.commit(partial, manifest: manifest, verified: verified)
+        guard let deployment = plan.pinned else {
+            return try store.commit(partial, manifest: manifest, verified: verified)
+        }
+        manifest.ownsPin = try await Pins.own(deployment, node, store) ? true : nil
+        do {
+            return try store.commit(partial, manifest: manifest, verified: verified)
+        } catch {
+            if !deployment.isPinned { await Pins.release([deployment.pointName], node) }
+            throw error
+        }
     }
 
-    /// Reads back what was written; of what is shared, an earlier result counts when it was good.
+    /// Reads back all that the recovery point has, what it shares with an earlier one as well.
+    ///
+    /// What is shared and turns out to be damaged is written again: then the earlier one has a recorded fault.
     private func verify(
-        _ manifest: Manifest,
+        _ manifest: inout Manifest,
+        _ plan: ResolvedPlan,
+        _ writer: ComponentWriter,
         in partial: PartialPoint
     ) throws -> [String: Verification.Result] {
-        let point = try partial.provisional(manifest)
         let verifier = PointVerifier(node: node, jobs: request.jobs, meter: meter)
-        let store = try RecoveryStore(path: request.directory)
         var results: [String: Verification.Result] = [:]
         meter.plan(components: manifest.components.count, totalBytes: manifest.sourceBytes)
-        for component in manifest.components {
+        for index in manifest.components.indices {
+            let component = manifest.components[index]
             meter.begin(component.name, activity: "verifying", totalBytes: component.sourceBytes)
-            if component.sharedWith != nil,
-                let earlier = try store.newest()?.verification()?.components[component.name],
-                earlier.faults.isEmpty
-            {
-                results[component.name] = earlier
-                meter.advance(bytes: component.sourceBytes)
-                continue
-            }
-            // A snapshot was looked at from end to end when it came.
+            // A snapshot was checked from end to end when it came.
             let isNewSnapshot = component.file(.snapshot) != nil && component.sharedWith == nil
-            let result = try verifier.verify(component, of: point, pagesAreProved: isNewSnapshot)
+            let point = try partial.provisional(manifest)
+            var result = try verifier.verify(component, of: point, pagesAreProved: isNewSnapshot)
+            if !result.faults.isEmpty,
+                let written = try writeAgain(component, plan, writer, &manifest, faults: result.faults)
+            {
+                manifest.components[index] = written
+                let isSnapshot = written.file(.snapshot) != nil
+                result = try verifier.verify(
+                    written,
+                    of: try partial.provisional(manifest),
+                    pagesAreProved: isSnapshot
+                )
+            }
             guard result.faults.isEmpty else {
                 throw BackupError.verificationFailed(generation: manifest.generation, faults: result.faults)
             }
@@ -273,17 +297,55 @@ public struct BackupRun {
         return results
     }
 
+    /// Writes a component that was shared and is damaged; `nil` for one that was not shared.
+    private func writeAgain(
+        _ component: ComponentEntry,
+        _ plan: ResolvedPlan,
+        _ writer: ComponentWriter,
+        _ manifest: inout Manifest,
+        faults: [String]
+    ) throws -> ComponentEntry? {
+        guard var entry = plan.entries.first(where: { $0.component.name.rawValue == component.name }) else {
+            return nil
+        }
+        let earlier: RecoveryPoint
+        switch entry.work {
+        case .share(let selection, let point, _, _):
+            earlier = point
+            entry.work = .tree(selection)
+        case .shareSnapshot(let endpoint, let point, _, _):
+            earlier = point
+            entry.work = .etcd(endpoint, try node.etcd.status(of: endpoint, limit: .seconds(10)))
+        default: return nil
+        }
+        node.log.warning(
+            "\(component.name) of recovery point \(earlier.generation) is damaged: \(faults[0]); it is written again, continuing",
+            metadata: ["component": "\(component.name)"]
+        )
+        do throws(StoreError) {
+            try earlier.record([component.name: Verification.Result(verifiedAt: node.now().iso8601, faults: faults)])
+        } catch {
+            node.log.warning("\(error.summary), continuing without the record")
+        }
+        for file in component.files.compactMap({ FilePath.Component($0.name) }) {
+            try writer.directory.removeTree(file)
+        }
+        return try writer.write(entry, manifest: &manifest)
+    }
+
     /// `etc: 1 204 files, 3.1 MiB, stored in 0.9 MiB`.
-    private static func sentence(about entry: ComponentEntry) -> String {
+    private static func sentence(about entry: ComponentEntry, _ work: ResolvedPlan.Work) -> String {
         let stored = ByteCount(entry.files.reduce(0) { $0 + $1.sizeBytes })
-        if let generation = entry.sharedWith {
-            return "\(entry.name): nothing has changed, shared with recovery point \(generation)"
+        switch work {
+        case .share(_, let point, _, _), .shareSnapshot(_, let point, _, _):
+            return "\(entry.name): nothing has changed, shared with recovery point \(point.generation)"
+        default: break
         }
         var text = "\(entry.name): \(entry.sourceFiles) \(entry.sourceFiles == 1 ? "file" : "files")"
         if entry.sourceBytes > 0 { text += ", \(ByteCount(entry.sourceBytes)), stored in \(stored)" }
-        if !entry.leftOut.isEmpty { text += ", \(entry.leftOut.count) left out" }
-        if !entry.unstable.isEmpty { text += ", \(entry.unstable.count) kept changing" }
-        if !entry.unreadable.isEmpty { text += ", \(entry.unreadable.count) unreadable" }
+        if entry.leftOutCount > 0 { text += ", \(entry.leftOutCount) left out" }
+        if entry.unstableCount > 0 { text += ", \(entry.unstableCount) kept changing" }
+        if entry.unreadableCount > 0 { text += ", \(entry.unreadableCount) unreadable" }
         return text
     }
 }

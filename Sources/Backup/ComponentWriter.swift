@@ -1,6 +1,5 @@
 import Archives
 import Files
-import FoundationEssentials
 import Logging
 import NodeInterface
 import RecoveryPoints
@@ -16,10 +15,10 @@ struct ComponentWriter {
     let directory: Directory
 
     /// Writes a component and says what it wrote; facts about the whole point go into `manifest`.
-    func write(_ entry: ResolvedPlan.Entry, manifest: inout Manifest) async throws -> ComponentEntry {
+    func write(_ entry: ResolvedPlan.Entry, manifest: inout Manifest) throws -> ComponentEntry {
         let name = entry.component.name
         switch entry.work {
-        case .skip(let reason):
+        case .skip(let reason, _):
             throw UnexpectedError(reason: "component '\(name)' was to be skipped: \(reason)")
         case .etcd(let endpoint, let status):
             return try writeSnapshot(name, endpoint, status, manifest: &manifest)
@@ -35,14 +34,18 @@ struct ComponentWriter {
             written.leftOut += entry.leftOut
             return written
         case .deployment(let deployments, let pinned):
-            try await node.deployments.pin(pinned)
-            manifest.deployment = "\(pinned.checksum).\(pinned.serial)"
-            let document = DeploymentDocument(kept: pinned, deployments: deployments)
-            return try writeDocument(name, document, sourceFiles: 1)
+            manifest.deployment = pinned.pointName
+            let document = DeploymentDocument(
+                kept: DeploymentDocument.Entry(pinned),
+                deployments: deployments.map(DeploymentDocument.Entry.init)
+            )
+            return try writeDocument(name, DeploymentDocument.fileName, try document.encoded(), sourceFiles: 1)
         case .images(let images, let runtime):
+            let document = ImagesDocument(runtime: runtime, images: images.map(ImagesDocument.Entry.init))
             return try writeDocument(
                 name,
-                ImagesDocument(runtime: runtime, images: images),
+                ImagesDocument.fileName,
+                try document.encoded(),
                 sourceFiles: Int64(images.count)
             )
         }
@@ -184,43 +187,30 @@ struct ComponentWriter {
         var shared = entry
         shared.sharedWith = entry.sharedWith ?? point.generation
         shared.leftOut = leftOut.map(PathNote.init)
+        shared.leftOutMore = nil
         return shared
     }
 
     // MARK: documents
 
-    private struct DeploymentDocument: Encodable {
-        var format_version = 1
-        /// The one to come back to.
-        var kept: Deployment
-        var deployments: [Deployment]
-    }
-
-    private struct ImagesDocument: Encodable {
-        var format_version = 1
-        var runtime: String
-        var images: [ContainerImage]
-    }
-
-    private func writeDocument(_ name: ComponentName, _ document: some Encodable, sourceFiles: Int64) throws
-        -> ComponentEntry
-    {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        let bytes = Array(try encoder.encode(document)) + [UInt8(ascii: "\n")]
-        guard let file = FilePath.Component("\(name).json") else {
-            throw UnexpectedError(reason: "'\(name).json' is no file name")
+    private func writeDocument(
+        _ name: ComponentName,
+        _ fileName: String,
+        _ bytes: [UInt8],
+        sourceFiles: Int64
+    ) throws -> ComponentEntry {
+        guard let file = FilePath.Component(fileName) else {
+            throw UnexpectedError(reason: "'\(fileName)' is not a file name")
         }
         try AtomicFile.write(bytes, to: file, in: directory)
         return ComponentEntry(
             name: name.rawValue,
             files: [
                 StoredFile(
-                    name: file.string,
+                    name: fileName,
                     role: .document,
                     sizeBytes: Int64(bytes.count),
-                    sha256: SHA256Hasher.digest(of: bytes).hex
+                    sha256: SHA256Hasher.digest(of: bytes)
                 )
             ],
             sourceFiles: sourceFiles,
@@ -234,7 +224,7 @@ struct ComponentWriter {
 extension StoredFile {
     /// A file that was written as zstd frames.
     init(_ name: String, role: Role, _ totals: FrameTotals) {
-        self.init(name: name, role: role, sizeBytes: totals.fileBytes, sha256: totals.fileDigest.hex)
+        self.init(name: name, role: role, sizeBytes: totals.fileBytes, sha256: totals.fileDigest)
     }
 }
 
@@ -242,5 +232,39 @@ extension PathNote {
     /// What a walk left out.
     init(_ file: LeftOut) {
         self.init(path: "\(file.path)", reason: "\(file.reason)")
+    }
+}
+
+extension Deployment {
+    /// The name by which recovery points record it, `CHECKSUM.SERIAL`.
+    var pointName: String { "\(checksum).\(serial)" }
+}
+
+extension DeploymentDocument.Entry {
+    fileprivate init(_ deployment: Deployment) {
+        self.init(
+            osName: deployment.osName,
+            checksum: deployment.checksum,
+            serial: deployment.serial,
+            origin: deployment.origin,
+            version: deployment.version,
+            kernelArguments: deployment.kernelArguments,
+            isBooted: deployment.isBooted,
+            isPinned: deployment.isPinned,
+            isStaged: deployment.isStaged
+        )
+    }
+}
+
+extension ImagesDocument.Entry {
+    fileprivate init(_ image: ContainerImage) {
+        self.init(
+            id: image.id,
+            tags: image.tags,
+            digests: image.digests,
+            sizeBytes: image.sizeBytes,
+            isPinned: image.isPinned,
+            usedBy: image.usedBy
+        )
     }
 }

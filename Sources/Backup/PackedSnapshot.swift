@@ -96,7 +96,7 @@ struct PackedSnapshot {
             progress(Int64(piece.count))
         }
         guard let totals = reader.totals, totals.fileBytes == expected.sizeBytes,
-            totals.fileDigest.hex == expected.sha256
+            totals.fileDigest == expected.sha256
         else { return "it is not the file that the manifest lists: its digest differs" }
         return nil
     }

@@ -37,7 +37,7 @@ public struct PointComparison {
             }
             let root = try RootDirectory(path: node.root)
             let request = BackupRequest(directory: directory, jobs: 1, toolVersion: "")
-            let planner = BackupPlanner(request: request, node: node, root: root, previous: nil)
+            let planner = BackupPlanner(request: request, node: node, root: root, earlier: [])
             for component in point.manifest.components {
                 guard let index = component.file(.index), components?.contains(component.name) ?? true,
                     let name = component.component, let selection = try planner.selection(for: name)

@@ -16,21 +16,29 @@ public struct PointExtraction {
         self.jobs = jobs
     }
 
-    /// Writes files of a component below `directory`, which is made when it is not there.
+    /// What was written.
+    public struct Written: Sendable, Equatable {
+        /// Files of all kinds but directories; links as well.
+        public var files: Int64 = 0
+        /// Directories.
+        public var directories: Int64 = 0
+    }
+
+    /// Writes files of a component below `directory`, which is made when it does not exist.
     ///
     /// A component of files gives the files at their paths; the component `etcd` gives `etcd.snapshot`, unpacked;
     /// the others give their document.
     /// - Parameter paths: relative to the node's root; all files when empty. Only components of files take them.
-    /// - Returns: how many files, directories and links were written.
     public func run(
         _ point: RecoveryPoint,
         component name: String,
         paths: [String],
         into directory: FilePath
-    ) throws(BackupError) -> Int64 {
+    ) throws(BackupError) -> Written {
         guard let component = point.manifest.component(named: name) else {
             throw .componentMissing(name, generation: point.generation)
         }
+        guard component.component != nil else { throw .newerProgram(component: name, generation: point.generation) }
         do {
             let target = try Self.open(making: directory)
             if let archive = component.file(.archive) {
@@ -51,7 +59,10 @@ public struct PointExtraction {
                     cancellation: node.cancellation
                 )
                 try writer.finish()
-                return Int64(contents.files)
+                return Written(
+                    files: Int64(contents.files - contents.directories),
+                    directories: Int64(contents.directories)
+                )
             }
             guard paths.isEmpty else {
                 throw BackupError.noFiles(component: name)
@@ -66,7 +77,7 @@ public struct PointExtraction {
                     try AtomicFile.copy(file.descriptor, to: name, in: target)
                 }
             }
-            return 1
+            return Written(files: Int64(component.files.count))
         } catch {
             throw .wrapping(error)
         }

@@ -22,10 +22,11 @@ public struct PointVerifier {
 
     /// Verifies every component of a recovery point.
     ///
-    /// Damage is no error: it is in the results, by component. What cannot be read because the system refuses is
-    /// damage as well, as a recovery could not read it either.
-    /// - Throws: ``BackupError`` when it is stopped, and when this machine lacks what it takes to look, such as room to
-    ///   unpack a snapshot: that says nothing about the recovery point.
+    /// Damage is not an error: it is in the results, by component. What cannot be read because the system refuses is
+    /// damage as well, as a recovery could not read it either. Of what a newer program wrote and this one does not know, the
+    /// digests are compared, and the result says that no more was proved.
+    /// - Throws: ``BackupError`` when it is stopped, and when this machine lacks what it takes to verify (room to unpack a
+    ///   snapshot, descriptors, threads, memory): that says nothing about the recovery point.
     public func verify(_ point: RecoveryPoint) throws(BackupError) -> [String: Verification.Result] {
         var results: [String: Verification.Result] = [:]
         meter?.plan(components: point.manifest.components.count, totalBytes: point.manifest.sourceBytes)
@@ -44,12 +45,21 @@ public struct PointVerifier {
         of point: RecoveryPoint,
         pagesAreProved: Bool = false
     ) throws(BackupError) -> Verification.Result {
-        var faults: [String] = []
+        var faults: [String] = missingFiles(of: component)
+        var unproved: [String] = []
         for file in component.files where file.role == .document {
-            faults += try check { try documentFaults(file, of: point) }
+            faults += try check { try digestFaults(file, of: point) }
+        }
+        for file in component.unknownFiles {
+            faults += try check { try digestFaults(file, of: point) }
+            unproved.append("'\(point.path(of: file))' was written by a newer program: only its digest was compared")
+        }
+        if component.component == nil {
+            unproved.append("component '\(component.name)' was written by a newer program: this one cannot restore it")
         }
         if let archive = component.file(.archive), let index = component.file(.index) {
             faults += try check { try archiveFaults(archive, index, of: point) }
+            if faults.isEmpty { faults += try check { try placeFaults(component, archive, index, of: point) } }
         }
         if let snapshot = component.file(.snapshot) {
             faults += try check {
@@ -58,7 +68,7 @@ public struct PointVerifier {
                     : try snapshotFaults(snapshot, component, of: point)
             }
         }
-        return Verification.Result(verifiedAt: node.now().iso8601, faults: faults)
+        return Verification.Result(verifiedAt: node.now().iso8601, faults: faults, unproved: unproved)
     }
 
     /// The faults that `body` finds, or the error that it ends with as a fault; being stopped, and what this machine
@@ -76,23 +86,59 @@ public struct PointVerifier {
         }
     }
 
-    private func documentFaults(_ file: StoredFile, of point: RecoveryPoint) throws -> [String] {
-        let bytes = try RootDirectory(path: point.directory).readFile(FilePath(file.name), limitBytes: 1 << 30)
-        guard Int64(bytes.count) == file.sizeBytes, SHA256Hasher.digest(of: bytes).hex == file.sha256 else {
+    private func digestFaults(_ file: StoredFile, of point: RecoveryPoint) throws -> [String] {
+        let path = point.path(of: file).string
+        let opened = try RootDirectory(path: point.directory).open(FilePath(file.name))
+        guard try FileStat(of: opened.descriptor, path: path).size == file.sizeBytes,
+            try SHA256Hasher.digest(of: opened.descriptor, path: path) == file.sha256
+        else {
             return ["'\(point.path(of: file))' is not the file that the manifest lists: its digest differs"]
         }
         return []
     }
 
+    /// What a component of this kind must have and the manifest does not list: a restore could not use it.
+    private func missingFiles(of component: ComponentEntry) -> [String] {
+        guard let name = component.component else { return [] }
+        let needed: [StoredFile.Role] =
+            switch name {
+            case .etcd: [.snapshot]
+            case .deployment, .images: [.document]
+            case .staticPods, .etc, .usrLocal, .kubelet, .machineConfig: [.archive, .index]
+            }
+        return needed.filter { component.file($0) == nil }
+            .map { "the manifest lists no \($0.rawValue) of component '\(name)'" }
+    }
+
+    /// The first file of an archive that is not the component's own: a restore refuses it as well.
+    private func placeFaults(
+        _ component: ComponentEntry,
+        _ archive: StoredFile,
+        _ index: StoredFile,
+        of point: RecoveryPoint
+    ) throws -> [String] {
+        guard let name = component.component else { return [] }
+        let places = try ComponentPlaces.of(name, in: RootDirectory(path: node.root))
+        guard !places.contains(where: \.isRoot) else { return [] }
+        let lines = ArchiveIndexReader(
+            from: try FrameReader(path: point.path(of: index), jobs: 1, cancellation: node.cancellation)
+        )
+        while let record = try lines.next() {
+            try node.cancellation.check()
+            guard places.contains(where: { record.path.isWithin($0) }) else {
+                return ["'\(point.path(of: archive))' has '\(record.path)', which is not part of component '\(name)'"]
+            }
+        }
+        return []
+    }
+
     private func archiveFaults(_ archive: StoredFile, _ index: StoredFile, of point: RecoveryPoint) throws -> [String] {
-        guard let archiveDigest = SHA256Digest(hex: archive.sha256), let indexDigest = SHA256Digest(hex: index.sha256)
-        else { return ["the manifest's digests of '\(point.path(of: archive))' are none"] }
         var done: Int64 = 0
         _ = try ArchiveVerifier.verify(
             archive: point.path(of: archive),
-            archiveDigest: archiveDigest,
+            archiveDigest: archive.sha256,
             index: point.path(of: index),
-            indexDigest: indexDigest,
+            indexDigest: index.sha256,
             jobs: jobs,
             cancellation: node.cancellation
         ) { _, bytes in

@@ -1,5 +1,4 @@
-import Archives
-import NodeInterface
+public import NodeInterface
 public import RecoveryPoints
 
 /// Removes the recovery points that the retention rule no longer wants.
@@ -7,7 +6,7 @@ public enum Pruning {
     /// What the rule says about every recovery point of a store, the newest first.
     ///
     /// Changes nothing.
-    /// - Parameter inUse: the recovery point that the recovery under way goes to; `nil` when none is.
+    /// - Parameter inUse: the recovery point that the current recovery uses; `nil` when there is no recovery.
     public static func plan(
         _ store: RecoveryStore,
         keep: Int,
@@ -22,7 +21,9 @@ public enum Pruning {
                         isReadable: true,
                         isVerified: point.isVerified,
                         isFailedState: point.manifest.failedState != nil,
-                        isInUse: entry.generation == inUse
+                        isInUse: entry.generation == inUse,
+                        isWhole: point.manifest.isWhole,
+                        hasEtcd: point.manifest.hasEtcd
                     )
                 case .failure:
                     Retention.Candidate(generation: entry.generation, isReadable: false, isVerified: false)
@@ -34,19 +35,21 @@ public enum Pruning {
         }
     }
 
-    /// Removes what the rule no longer wants; the store's lock must be held.
+    /// Removes what the rule no longer wants, and the pins that go with it; the store's lock must be held.
     /// - Returns: what the rule said, the newest first.
     public static func run(
         _ store: RecoveryStore,
         keep: Int,
-        inUse: Int? = nil
-    ) throws(BackupError) -> [Retention.Decision] {
+        inUse: Int? = nil,
+        on node: Node
+    ) async throws(BackupError) -> [Retention.Decision] {
         let decisions = try plan(store, keep: keep, inUse: inUse)
+        let removed = decisions.filter(\.isRemoved).map(\.generation)
         do {
-            // The oldest first: a run that is cut leaves the newer ones.
-            for decision in decisions.reversed() where decision.isRemoved {
-                try store.remove(decision.generation)
-            }
+            let pins = removed.isEmpty ? [] : Pins.unneeded(without: Set(removed), of: try store.all())
+            // The oldest first: an interrupted run leaves the newer ones.
+            for generation in removed.sorted() { try store.remove(generation) }
+            await Pins.release(pins, node)
         } catch {
             throw .wrapping(error)
         }

@@ -42,13 +42,19 @@ struct ResolvedPlan {
         case deployment([Deployment], pinned: Deployment)
         /// Record the images of the runtime.
         case images([ContainerImage], runtime: String)
-        /// Nothing, for this reason.
-        case skip(String)
+        /// Nothing, for this reason; whether the recovery point is a partial one for it.
+        case skip(String, makesPartial: Bool)
     }
 
     var profile: ProfileDetector.Finding
     var identity: NodeIdentity
     var entries: [Entry]
+    /// The deployment that is recorded, and is to be pinned.
+    var pinned: Deployment? {
+        for case .deployment(_, let pinned) in entries.map(\.work) { return pinned }
+        return nil
+    }
+
     /// The directory that holds the recovery points, and its space.
     var directory: FilePath
     var freeBytes: Int64

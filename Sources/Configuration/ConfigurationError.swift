@@ -21,8 +21,8 @@ public struct ConfigurationError: OperatorError, Equatable {
         "'\(file)'\(line.map { ", line \($0)" } ?? ""): \(reason)"
     }
 
-    /// Names the file to mend.
-    public var hint: String? { "mend the line in '\(file)', or name another file with --config" }
+    /// Names the file to fix.
+    public var hint: String? { "fix the line in '\(file)', or name another file with --config" }
 
     /// `78`.
     public var exitStatus: ExitStatus { .config }

@@ -13,7 +13,7 @@ public struct Settings: Sendable, Equatable {
     public var timeout: Duration?
     /// `level`: the compression level; `nil` follows the disk.
     public var level: Int?
-    /// `jobs`: how many threads compress; `nil` is one a processor.
+    /// `jobs`: how many threads compress; `nil` is one per processor.
     public var jobs: Int?
     /// `allow_rootfs`: whether the directory may lie on the root file system.
     public var allowRootFileSystem = false

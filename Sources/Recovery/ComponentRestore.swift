@@ -65,6 +65,9 @@ public struct ComponentRestore {
         let proof = try Proof(request, node: node)
         return try components.map { component in
             guard let name = ComponentName(rawValue: component), let engine = try proof.restorer(for: name) else {
+                if let entry = proof.point.manifest.component(named: component), entry.component == nil {
+                    throw BackupError.newerProgram(component: component, generation: proof.point.generation)
+                }
                 guard proof.point.manifest.component(named: component) == nil else {
                     throw BackupError.noFiles(component: component)
                 }

@@ -25,6 +25,15 @@ enum ProveSteps {
         guard faults.isEmpty else {
             throw RecoveryError.pointDamaged(generation: context.point.generation, faults: faults)
         }
+        let unknown = context.point.manifest.unknownParts
+        if !unknown.isEmpty {
+            context.node.log.warning(
+                """
+                a newer program wrote \(unknown.joined(separator: ", ")) into the recovery point, which this one cannot \
+                restore, continuing with the rest
+                """
+            )
+        }
         let files = context.point.manifest.components.reduce(0) { $0 + $1.sourceFiles }
         return .done("recovery point \(context.point.generation) is sound: \(files) files, every digest compared")
     }

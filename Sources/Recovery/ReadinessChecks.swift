@@ -169,14 +169,25 @@ public enum ReadinessChecks {
                 )
             }
         }
-        guard let taken = FileTime(iso8601: point.manifest.createdAt) else {
+        guard point.manifest.isWhole else {
+            let lacking = point.manifest.lacking.map { "\($0.name) (\($0.reason))" }.joined(separator: ", ")
+            return .amber("recovery point \(number) is partial, without \(lacking)", next: "node-backup create")
+        }
+        if let unknown = point.manifest.unknownParts.first {
+            return .amber(
+                "a newer program wrote '\(unknown)' into recovery point \(number), which this one cannot restore",
+                next: "\(proof.store.path.appending("upgrade-recovery")) --dry-run"
+            )
+        }
+        let newer = try Recovery.newerPartial(than: point, subject.request.recovery, in: proof.store)
+        guard let taken = point.manifest.taken else {
             return .amber("recovery point \(number) does not tell when it was taken", next: "node-backup create")
         }
         let age = Duration.seconds(max(0, subject.node.now().seconds - taken.seconds))
         let text = "recovery point \(number) of \(point.manifest.createdAt) is \(age.dayText) old"
         return age > subject.request.maxAge
             ? .amber("\(text), more than \(subject.request.maxAge.dayText)", next: "node-backup create")
-            : .green(text)
+            : .green(newer.map { "\(text); \($0)" } ?? text)
     }
 
     @Sendable private static func verified(_ subject: ReadinessSubject) async throws -> Verdict {
@@ -280,9 +291,14 @@ public enum ReadinessChecks {
                     ? "the recovery point has none" : "the node is not managed by ostree"
             )
         }
+        // Said, and no more: a person can have reasons for a pin.
+        let unneeded = try Pins.unneeded(among: all, proof.store).map { other in
+            let index = all.firstIndex(of: other).map { "\($0)" } ?? "INDEX"
+            return "; no recovery point needs the pin of '\(other.label)' ('ostree admin pin --unpin \(index)')"
+        }.joined()
         try await proof.refuseUnlessBootable(wanted)
         let text = "'\(wanted.label)' is \(wanted.isBooted ? "booted" : "present and can be booted")"
-        guard !wanted.isPinned, let index = all.firstIndex(of: wanted) else { return .green("\(text), and pinned") }
+        guard !wanted.isPinned, let index = all.firstIndex(of: wanted) else { return .green("\(text), and pinned\(unneeded)") }
         return .amber("\(text), but not pinned: the next upgrade can remove it", next: "ostree admin pin \(index)")
     }
 
@@ -361,7 +377,7 @@ public enum ReadinessChecks {
 
     @Sendable private static func clock(_ subject: ReadinessSubject) async throws -> Verdict {
         let now = subject.node.now()
-        if let point = subject.proof?.point, let taken = FileTime(iso8601: point.manifest.createdAt), now < taken {
+        if let point = subject.proof?.point, let taken = point.manifest.taken, now < taken {
             return .amber(
                 "it is \(now.iso8601) here, before recovery point \(point.generation) of \(point.manifest.createdAt)",
                 next: "timedatectl"

@@ -108,6 +108,7 @@ public struct Recovery {
         carried: JournalValues? = nil
     ) async throws -> RecoveryEnding {
         let point = try Self.point(of: request, in: store)
+        if let note = try Self.newerPartial(than: point, request, in: store) { node.log.warning("\(note), continuing") }
         try clear(store)
         let header = StepJournal.Header(
             recovery: recovery,
@@ -214,7 +215,9 @@ public struct Recovery {
             }
             return point
         }
-        guard let point = try store.newest() else { throw StoreError.empty(directory: store.path.string) }
+        guard let point = try store.newestWhole() ?? store.newest() else {
+            throw StoreError.empty(directory: store.path.string)
+        }
         return point
     }
 
@@ -227,6 +230,21 @@ public struct Recovery {
         if let last, last.header.begunAt >= failed.manifest.createdAt { return nil }
         return failed.manifest.failedState?.recovery == last?.header.recovery
             ? nil : failed.manifest.failedState?.recovery
+    }
+
+    /// That a newer recovery point than the one that was chosen for the operator exists, but is a partial one; `nil` when
+    /// there is none, or the operator chose.
+    static func newerPartial(
+        than point: RecoveryPoint,
+        _ request: RecoveryRequest,
+        in store: RecoveryStore
+    ) throws -> String? {
+        guard request.generation == nil, !request.undoes, let newest = try store.newest(),
+            newest.generation > point.generation
+        else { return nil }
+        let lacking = newest.manifest.lacking.map(\.name).joined(separator: ", ")
+        return "recovery point \(newest.generation) is newer, but partial (without \(lacking)): "
+            + "the newest whole one is \(point.generation); --point \(newest.generation) takes the partial one"
     }
 
     private static func newIdentity() -> String {

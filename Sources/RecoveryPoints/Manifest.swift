@@ -1,21 +1,30 @@
+public import Files
+
 /// What a recovery point holds and how to prove it: the file `manifest.json`, written last.
 ///
-/// The JSON keys are these names in snake case; `docs/recovery-point-format.md` describes them for people. A reader
-/// refuses a `format_version` that it does not know and ignores keys that it does not know. Paths in it are text with
-/// bytes that are not printable UTF-8 as `\ooo`, a backslash as `\\`.
+/// The JSON keys are these names in snake case; `docs/recovery-point-format.md` describes them for people. It can grow: a
+/// reader ignores keys that it does not know, keeps components and roles that it does not know as text, and reads a later
+/// `format_version` whose ``readerFormatVersion`` it knows. Paths in it are text with bytes that are not printable UTF-8 as
+/// `\ooo`, a backslash as `\\`.
 public struct Manifest: Codable, Sendable, Equatable {
     /// The version that this program writes.
     public static let currentFormatVersion = 1
+    /// The versions that a reader may be asked to know, of those that this program can read.
+    public static let readableFormatVersions = 1...currentFormatVersion
     /// The manifest's name inside a recovery point.
     public static let fileName = "manifest.json"
 
     /// 1 for every recovery point so far.
     public var formatVersion: Int
+    /// The version that a reader must know to make use of it; absent when it is ``formatVersion``.
+    ///
+    /// A program that only adds keys, components or roles writes the version before its own here.
+    public var readerFormatVersion: Int?
     /// The recovery point's ordinal, equal to its directory's name.
     public var generation: Int
-    /// When it was begun: UTC, ISO 8601, `2026-11-21T02:37:05Z`.
+    /// When it was started: UTC, ISO 8601, `2026-11-21T02:37:05Z`; ``taken`` is the same as a time.
     public var createdAt: String
-    /// From begin to commit, verification included.
+    /// From start to commit, verification included.
     public var durationSeconds: Double
     /// The program's version, `node-recovery 0.1.0`.
     public var toolVersion: String
@@ -31,6 +40,9 @@ public struct Manifest: Codable, Sendable, Equatable {
     public var etcd: EtcdEntry?
     /// Checksum and serial of the deployment that was booted, `CHECKSUM.SERIAL`; absent on nodes without ostree.
     public var deployment: String?
+    /// Whether the deployment's pin is ours: it goes with the last recovery point that needs it. Absent when somebody else
+    /// made it, when that is not known, and without a deployment.
+    public var ownsPin: Bool?
     /// Set in a recovery point that a recovery took of the failed state before it changed anything; absent otherwise.
     public var failedState: FailedStateEntry?
 
@@ -62,6 +74,26 @@ public struct Manifest: Codable, Sendable, Equatable {
         self.failedState = failedState
     }
 
+    /// Components that the node had and that are not in it; empty for a whole recovery point.
+    public var lacking: [SkippedComponent] { skipped.filter(\.isLacking) }
+
+    /// Whether it has every component that the node had when it was taken.
+    public var isWhole: Bool { lacking.isEmpty }
+
+    /// Whether it has an etcd snapshot.
+    public var hasEtcd: Bool { component(.etcd)?.file(.snapshot) != nil }
+
+    /// What a newer program has written into it and this one cannot restore, in the order of the plan: names of
+    /// components, or `COMPONENT/FILE` for a file in a role that is not known; empty most of the time.
+    public var unknownParts: [String] {
+        components.flatMap { entry -> [String] in
+            entry.component == nil ? [entry.name] : entry.unknownFiles.map { "\(entry.name)/\($0.name)" }
+        }
+    }
+
+    /// When it was started; `nil` when the text is not a time.
+    public var taken: FileTime? { FileTime(iso8601: createdAt) }
+
     /// The entry of a component; `nil` when the recovery point does not have it.
     public func component(_ name: ComponentName) -> ComponentEntry? {
         component(named: name.rawValue)
@@ -80,12 +112,14 @@ public struct Manifest: Codable, Sendable, Equatable {
 
     enum CodingKeys: String, CodingKey {
         case formatVersion = "format_version"
+        case readerFormatVersion = "reader_format_version"
         case generation
         case createdAt = "created_at"
         case durationSeconds = "duration_seconds"
         case toolVersion = "tool_version"
         case node, profile, components, skipped, etcd, deployment
         case failedState = "failed_state"
+        case ownsPin = "owns_pin"
     }
 }
 
@@ -143,6 +177,12 @@ public struct ComponentEntry: Codable, Sendable, Equatable {
     /// The subtrees that it was taken of, relative to the node's root, where links lead out of the usual ones; absent
     /// otherwise.
     public var places: [String]?
+    /// How many more there are of each of the three lists than the manifest has room for; absent for none.
+    public var leftOutMore: Int?
+    /// The same of ``unstable``.
+    public var unstableMore: Int?
+    /// The same of ``unreadable``.
+    public var unreadableMore: Int?
 
     /// An entry made of its parts.
     public init(
@@ -172,19 +212,34 @@ public struct ComponentEntry: Codable, Sendable, Equatable {
         files.first { $0.role == role }
     }
 
+    /// Its files in roles that this program does not know.
+    public var unknownFiles: [StoredFile] {
+        files.filter { if case .unknown = $0.role { true } else { false } }
+    }
+
+    /// How many paths were left out.
+    public var leftOutCount: Int { leftOut.count.saturatedSum(leftOutMore ?? 0) }
+    /// How many files kept changing.
+    public var unstableCount: Int { unstable.count.saturatedSum(unstableMore ?? 0) }
+    /// How many files could not be read.
+    public var unreadableCount: Int { unreadable.count.saturatedSum(unreadableMore ?? 0) }
+
     enum CodingKeys: String, CodingKey {
         case name, files, unstable, unreadable, places
         case sourceFiles = "source_files"
         case sourceBytes = "source_bytes"
         case sharedWith = "shared_with"
         case leftOut = "left_out"
+        case leftOutMore = "left_out_more"
+        case unstableMore = "unstable_more"
+        case unreadableMore = "unreadable_more"
     }
 }
 
 /// A file inside a recovery point.
 public struct StoredFile: Codable, Sendable, Equatable {
     /// What a file is for.
-    public enum Role: String, Codable, Sendable {
+    public enum Role: RawRepresentable, Codable, Sendable, Equatable {
         /// A tar archive, compressed with zstd.
         case archive
         /// The list of an archive's files with their digests, compressed with zstd.
@@ -193,6 +248,30 @@ public struct StoredFile: Codable, Sendable, Equatable {
         case snapshot
         /// A JSON document.
         case document
+        /// What a newer program calls something that this one does not know.
+        case unknown(String)
+
+        /// The role of a name on disk.
+        public init(rawValue: String) {
+            switch rawValue {
+            case "archive": self = .archive
+            case "index": self = .index
+            case "snapshot": self = .snapshot
+            case "document": self = .document
+            default: self = .unknown(rawValue)
+            }
+        }
+
+        /// The name on disk.
+        public var rawValue: String {
+            switch self {
+            case .archive: "archive"
+            case .index: "index"
+            case .snapshot: "snapshot"
+            case .document: "document"
+            case .unknown(let name): name
+            }
+        }
     }
 
     /// Its name, without a directory.
@@ -201,11 +280,11 @@ public struct StoredFile: Codable, Sendable, Equatable {
     public var role: Role
     /// Its length in bytes.
     public var sizeBytes: Int64
-    /// SHA-256 of its bytes as they lie on disk, 64 hexadecimal digits.
-    public var sha256: String
+    /// SHA-256 of its bytes as they are on disk; 64 hexadecimal digits in JSON.
+    public var sha256: SHA256Digest
 
     /// A stored file.
-    public init(name: String, role: Role, sizeBytes: Int64, sha256: String) {
+    public init(name: String, role: Role, sizeBytes: Int64, sha256: SHA256Digest) {
         self.name = name
         self.role = role
         self.sizeBytes = sizeBytes
@@ -215,6 +294,27 @@ public struct StoredFile: Codable, Sendable, Equatable {
     enum CodingKeys: String, CodingKey {
         case name, role, sha256
         case sizeBytes = "size_bytes"
+    }
+
+    /// Reads it, with the digest as text.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        name = try values.decode(String.self, forKey: .name)
+        role = try values.decode(Role.self, forKey: .role)
+        sizeBytes = try values.decode(Int64.self, forKey: .sizeBytes)
+        guard let digest = SHA256Digest(hex: try values.decode(String.self, forKey: .sha256)) else {
+            throw DecodingError.dataCorruptedError(forKey: .sha256, in: values, debugDescription: "not a digest")
+        }
+        sha256 = digest
+    }
+
+    /// Writes it, with the digest as text.
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(name, forKey: .name)
+        try values.encode(role, forKey: .role)
+        try values.encode(sizeBytes, forKey: .sizeBytes)
+        try values.encode(sha256.hex, forKey: .sha256)
     }
 }
 
@@ -238,11 +338,26 @@ public struct SkippedComponent: Codable, Sendable, Equatable {
     public var name: String
     /// Why.
     public var reason: String
+    /// Whether the node has it and it was left out of this recovery point alone, which is partial then; absent in points of
+    /// earlier versions.
+    public var makesPartial: Bool?
 
     /// A skipped component.
-    public init(name: String, reason: String) {
+    public init(name: String, reason: String, makesPartial: Bool? = nil) {
         self.name = name
         self.reason = reason
+        self.makesPartial = makesPartial
+    }
+
+    /// Reasons of earlier versions for components that the node may well have had.
+    private static let choices: Set<String> = ["not asked for", "left out as asked"]
+
+    /// Whether the recovery point lacks it: the node has it, or may have had it.
+    public var isLacking: Bool { makesPartial ?? Self.choices.contains(reason) }
+
+    enum CodingKeys: String, CodingKey {
+        case name, reason
+        case makesPartial = "makes_partial"
     }
 }
 

@@ -2,23 +2,37 @@ internal import Files
 internal import FoundationEssentials
 
 extension Manifest {
-    /// The manifest as it lies on disk: JSON with sorted keys, two spaces of indentation and a newline at the end.
+    /// The manifest as it is on disk: JSON with sorted keys, two spaces of indentation and a newline at the end.
     public func encoded() throws(StoreError) -> [UInt8] {
         try Document.encode(self)
     }
 
+    /// The manifest with no list longer than a reader takes; what does not fit is counted.
+    ///
+    /// Sockets go first: what is left out for another reason tells a restore what to leave alone.
+    func bounded() -> Manifest {
+        var manifest = self
+        for index in manifest.components.indices { manifest.components[index].bound() }
+        return manifest
+    }
+
     /// Reads a manifest and checks everything in it that the rest of the program relies on.
     ///
-    /// - Throws: `StoreError.damaged` for what is no manifest or contradicts itself, `.unknownFormat` for one that a
-    ///   later program wrote.
+    /// - Throws: `StoreError.damaged` for what is not a manifest or contradicts itself, `.unknownFormat` for one that only
+    ///   a newer program can read.
     /// - Parameter file: the manifest's path, for messages.
     public static func decode(_ bytes: [UInt8], file: String) throws(StoreError) -> Manifest {
         struct FormatProbe: Decodable {
             var format_version: Int
+            var reader_format_version: Int?
         }
         let probe: FormatProbe = try Document.decode(bytes, file: file)
-        guard probe.format_version == currentFormatVersion else {
+        let needed = probe.reader_format_version ?? probe.format_version
+        guard needed <= readableFormatVersions.upperBound else {
             throw .unknownFormat(file: file, version: probe.format_version)
+        }
+        guard needed >= readableFormatVersions.lowerBound else {
+            throw .damaged(file: file, reason: "its format version is \(needed)")
         }
         let manifest: Manifest = try Document.decode(bytes, file: file)
         if let fault = manifest.fault { throw .damaged(file: file, reason: fault) }
@@ -27,22 +41,29 @@ extension Manifest {
 
     /// The first contradiction in it; `nil` for a sound manifest.
     private var fault: String? {
-        guard generation > 0 else { return "its generation is \(generation)" }
+        guard RecoveryStore.generations.contains(generation) else { return "its generation is \(generation)" }
+        guard durationSeconds >= 0, durationSeconds < 1e9 else { return "its duration is \(durationSeconds) s" }
         var names = Set<String>()
         for component in components {
             guard names.insert(component.name).inserted else { return "it lists component '\(component.name)' twice" }
             guard component.sourceBytes >= 0, component.sourceFiles >= 0 else {
                 return "component '\(component.name)' has a negative size"
             }
+            guard (component.leftOutMore ?? 0) >= 0, (component.unstableMore ?? 0) >= 0,
+                (component.unreadableMore ?? 0) >= 0
+            else { return "component '\(component.name)' has a negative count" }
             for file in component.files {
                 guard StoredFile.isPlainName(file.name), file.name != Manifest.fileName else {
                     return "component '\(component.name)' names a file '\(file.name)', which no component may have"
                 }
                 guard names.insert("/" + file.name).inserted else { return "it lists the file '\(file.name)' twice" }
-                guard file.sizeBytes >= 0, SHA256Digest(hex: file.sha256) != nil else {
-                    return "the size or digest of '\(file.name)' is not one"
-                }
+                guard file.sizeBytes >= 0 else { return "'\(file.name)' has an invalid size" }
             }
+        }
+        if let etcd {
+            guard etcd.snapshotBytes >= 0, etcd.totalSizeBytes >= 0, etcd.totalKeys >= 0, etcd.revision >= 0,
+                etcd.currentRevision >= 0
+            else { return "its etcd snapshot has a negative size or revision" }
         }
         return nil
     }
@@ -60,6 +81,37 @@ extension StoredFile {
                 default: false
                 }
             }
+    }
+}
+
+extension ComponentEntry {
+    /// The longest that the paths and reasons of one list may be together.
+    ///
+    /// JSON can make six bytes of one, and a component has three such lists: eight components are then within
+    /// ``Document/limitBytes``.
+    private static let listBytes = 256 << 10
+
+    /// Shortens its lists to what a reader takes, and counts the rest.
+    fileprivate mutating func bound() {
+        leftOutMore = Self.bound(&leftOut, leftOutMore)
+        unstableMore = Self.bound(&unstable, unstableMore)
+        unreadableMore = Self.bound(&unreadable, unreadableMore)
+    }
+
+    private static func bound(_ notes: inout [PathNote], _ more: Int?) -> Int? {
+        func size(_ note: PathNote) -> Int { note.path.utf8.count + note.reason.utf8.count + 64 }
+        guard notes.reduce(0, { $0 + size($1) }) > listBytes else { return more }
+        var room = listBytes
+        var kept: Set<Int> = []
+        let lessTelling = notes.indices.filter { notes[$0].reason == "socket" }
+        let telling = notes.indices.filter { notes[$0].reason != "socket" }
+        for index in telling + lessTelling where size(notes[index]) <= room {
+            room -= size(notes[index])
+            kept.insert(index)
+        }
+        let count = notes.count - kept.count
+        notes = notes.indices.filter(kept.contains).map { notes[$0] }
+        return count.saturatedSum(more ?? 0)
     }
 }
 
@@ -99,7 +151,7 @@ enum Document {
         case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
             "'\(place(context))' is not of the right kind"
         case DecodingError.dataCorrupted(let context) where !context.codingPath.isEmpty:
-            "'\(place(context))' has a value that is not known"
+            "'\(place(context))' has an invalid value"
         default: "it is not JSON"
         }
     }

@@ -47,6 +47,15 @@ public struct RecoveryPoint: Sendable {
         self.init(directory: directory, generation: generation, manifest: manifest, manifestBytes: bytes)
     }
 
+    /// The manifest as text, with keys that this program does not know, and without a newline at the end.
+    public func manifestText() throws(StoreError) -> String {
+        let bytes = try system { () throws(FilesError) in
+            try RootDirectory(path: directory).readFile(FilePath(Manifest.fileName), limitBytes: Document.limitBytes)
+        }
+        let text = String(decoding: bytes, as: UTF8.self)
+        return text.hasSuffix("\n") ? String(text.dropLast()) : text
+    }
+
     /// The path of one of its files.
     public func path(of file: StoredFile) -> FilePath {
         directory.appending(file.name)
@@ -65,15 +74,22 @@ public struct RecoveryPoint: Sendable {
     /// Whether every component was read back and found good.
     public var isVerified: Bool { verifiedAt != nil }
 
-    /// When the component that was read back longest ago was found good; `nil` unless all were.
+    /// When the component that was read back longest ago was found good, never before the recovery point was taken; `nil`
+    /// unless all were.
     public var verifiedAt: String? {
         guard let record = verification() else { return nil }
         var oldest: String?
         for component in manifest.components {
-            guard let result = record.components[component.name], result.faults.isEmpty else { return nil }
+            guard let result = record.components[component.name], result.isGood else { return nil }
             oldest = min(oldest ?? result.verifiedAt, result.verifiedAt)
         }
-        return oldest
+        // A shared file that was read back before this recovery point was taken counts from when it was taken on.
+        return oldest.map { max($0, manifest.createdAt) }
+    }
+
+    /// Whether a component has a recorded fault: then its files are not shared.
+    public func hasFault(in component: String) -> Bool {
+        verification()?.components[component]?.faults.isEmpty == false
     }
 
     /// Records what a verification found, over what an earlier one said of the same components.

@@ -1,17 +1,20 @@
 public import Files
+internal import Reporting
 public import SystemPackage
 
 /// The directory that holds the recovery points, `/var/recovery` on a node.
 ///
 /// `points/N/` is a recovery point, complete by having that name; `points/N.partial/` is being written or was left by
-/// a run that was cut; `points/N.removing/` is being removed. Only a run that holds the lock writes here; everybody
-/// may read.
+/// an interrupted run; `points/N.removing/` is being removed. Only a run that holds the lock writes here; everybody may
+/// read.
 public final class RecoveryStore: Sendable {
     /// The directory's path.
     public let path: FilePath
     private let directory: Directory
 
     private static let pointsName: FilePath.Component = "points"
+    /// The ordinals that a recovery point can have; a directory of any other name is not one.
+    static let generations = 1...999_999_999
     /// The step journal of the recovery under way.
     public static let journalName: FilePath.Component = "journal"
 
@@ -40,17 +43,29 @@ public final class RecoveryStore: Sendable {
         guard try generations().contains(generation) else {
             throw .noPoint(generation: generation, directory: path.string)
         }
-        return try RecoveryPoint(directory: pointsPath.appending("\(generation)"), generation: generation)
+        return try read(generation)
+    }
+
+    /// Reads a recovery point that is a directory of its own: a link could lead to files that change behind its back.
+    private func read(_ generation: Int) throws(StoreError) -> RecoveryPoint {
+        let path = pointsPath.appending("\(generation)")
+        let kind = try system { () throws(FilesError) in try points().stat(Self.component(generation))?.kind }
+        guard kind == .directory else {
+            let what = kind == .symbolicLink ? "it is a link" : "it is not a directory"
+            throw .damaged(file: path.string, reason: what)
+        }
+        return try RecoveryPoint(directory: path, generation: generation)
     }
 
     /// All recovery points, oldest first; one whose manifest cannot be read with the reason.
     public func all() throws(StoreError) -> [(generation: Int, point: Result<RecoveryPoint, StoreError>)] {
         var all: [(generation: Int, point: Result<RecoveryPoint, StoreError>)] = []
         for generation in try generations() {
-            let directory = pointsPath.appending("\(generation)")
             do throws(StoreError) {
-                all.append((generation, .success(try RecoveryPoint(directory: directory, generation: generation))))
+                all.append((generation, .success(try read(generation))))
             } catch {
+                // What this machine lacks says nothing about the recovery point.
+                if error.isForWantOfResources { throw error }
                 all.append((generation, .failure(error)))
             }
         }
@@ -60,6 +75,11 @@ public final class RecoveryStore: Sendable {
     /// The newest recovery point whose manifest can be read, failed states aside; `nil` when there is none.
     public func newest() throws(StoreError) -> RecoveryPoint? {
         try newest { $0.manifest.failedState == nil }
+    }
+
+    /// The newest whole recovery point: one with every component that its node had; `nil` when there is none.
+    public func newestWhole() throws(StoreError) -> RecoveryPoint? {
+        try newest { $0.manifest.failedState == nil && $0.manifest.isWhole }
     }
 
     /// The newest failed state that a recovery has kept; `nil` when there is none.
@@ -74,7 +94,7 @@ public final class RecoveryStore: Sendable {
         return nil
     }
 
-    /// Whether a recovery has begun and is not done: then nothing here may change but by that recovery.
+    /// Whether a recovery has started and is not done: then nothing here may change but by that recovery.
     public func hasRecoveryUnderWay() throws(StoreError) -> Bool {
         try system { () throws(FilesError) in try directory.stat(Self.journalName) != nil }
     }
@@ -104,7 +124,7 @@ public final class RecoveryStore: Sendable {
         }
     }
 
-    /// Removes what cut runs have left: recovery points being written or removed.
+    /// Removes what interrupted runs have left: recovery points being written or removed.
     /// - Returns: the names that were removed.
     public func removeLeftovers() throws(StoreError) -> [String] {
         let leftovers = try names().filter { $0.hasSuffix(".partial") || $0.hasSuffix(".removing") }
@@ -118,10 +138,13 @@ public final class RecoveryStore: Sendable {
         return leftovers
     }
 
-    /// Begins a recovery point: an empty directory `N.partial/`, where N follows the highest ordinal that is there.
+    /// Begins a recovery point: an empty directory `N.partial/`, where N follows the highest ordinal that exists.
+    ///
+    /// - Throws: `StoreError.noNumber` when the highest ordinal is taken.
     public func begin() throws(StoreError) -> PartialPoint {
-        let used = try names().compactMap { Int($0.prefix { $0.isNumber }) }
+        let used = try names().compactMap { Int($0.prefix { $0.isNumber }) }.filter(Self.generations.contains)
         let generation = (used.max() ?? 0) + 1
+        guard Self.generations.contains(generation) else { throw .noNumber(directory: path.string) }
         let partial = PartialPoint(directory: pointsPath.appending("\(generation).partial"), generation: generation)
         try system { () throws(FilesError) in try points().makeDirectory(partial.name, mode: 0o700) }
         return partial
@@ -137,8 +160,10 @@ public final class RecoveryStore: Sendable {
         manifest: Manifest,
         verified: [String: Verification.Result]
     ) throws(StoreError) -> RecoveryPoint {
+        let manifest = manifest.bounded()
         let provisional = try partial.provisional(manifest)
         let bytes = try manifest.encoded()
+        try Self.proveReadable(bytes, file: partial.directory.appending(Manifest.fileName))
         if !verified.isEmpty { try provisional.record(verified) }
         try system { () throws(FilesError) in
             let directory = try Directory(path: partial.directory)
@@ -156,7 +181,19 @@ public final class RecoveryStore: Sendable {
         )
     }
 
-    /// Lets the link `latest` lead to a recovery point, for people; the program itself never follows it.
+    /// Proves that what is about to be committed can be read.
+    private static func proveReadable(_ bytes: [UInt8], file: FilePath) throws(StoreError) {
+        guard bytes.count <= Document.limitBytes else {
+            throw .cannotEncode(reason: "'\(file)' would be \(bytes.count) bytes, more than a reader takes")
+        }
+        do throws(StoreError) {
+            _ = try Manifest.decode(bytes, file: file.string)
+        } catch {
+            throw .cannotEncode(reason: "it would not be readable: \(error.summary)")
+        }
+    }
+
+    /// Makes the link `latest` lead to a recovery point, for people; the program itself never follows it.
     public func pointLatest(at generation: Int) throws(StoreError) {
         try system { () throws(FilesError) in
             try AtomicFile.link(to: FilePath("points/\(generation)"), as: "latest", in: directory)
@@ -185,10 +222,10 @@ public final class RecoveryStore: Sendable {
         try system { () throws(FilesError) in try AtomicFile.write(bytes, to: name, in: directory) }
     }
 
-    /// Puts a copy of the program beside the recovery points, for a node whose `/usr` is an old one again:
+    /// Puts a copy of the program beside the recovery points, for a node whose `/usr` has gone back to an old one:
     /// `upgrade-recovery`, and the name that TALM's documents tell people to run, `upgrade-recovery.sh`.
     ///
-    /// Nothing is written when a copy with the same bytes is there.
+    /// Nothing is written when there is a copy with the same bytes.
     public func install(_ executable: FilePath) throws(StoreError) {
         try system { () throws(FilesError) in
             let source = try OwnedDescriptor(reading: executable)
@@ -215,7 +252,7 @@ public final class RecoveryStore: Sendable {
         try directory.directory(Self.pointsName)
     }
 
-    /// The names in `points/`; none when it is not there yet.
+    /// The names in `points/`; none when it does not exist yet.
     private func names() throws(StoreError) -> [String] {
         try system { () throws(FilesError) in
             guard try directory.stat(Self.pointsName) != nil else { return [] }
@@ -225,7 +262,7 @@ public final class RecoveryStore: Sendable {
 
     /// The ordinal that a directory's name stands for; `nil` when it is no recovery point's.
     private static func generation(of name: String) -> Int? {
-        guard let number = Int(name), number > 0, "\(number)" == name else { return nil }
+        guard let number = Int(name), generations.contains(number), "\(number)" == name else { return nil }
         return number
     }
 
@@ -250,7 +287,7 @@ public struct PartialPoint: Sendable {
     /// The ordinal that it will have.
     public let generation: Int
 
-    /// The recovery point as it will be with this manifest, while it lies in the partial directory: to verify it.
+    /// The recovery point as it will be with this manifest, while it is in the partial directory: to verify it.
     public func provisional(_ manifest: Manifest) throws(StoreError) -> RecoveryPoint {
         RecoveryPoint(
             directory: directory,

@@ -1,9 +1,10 @@
 /// Which recovery points the retention rule no longer wants.
 ///
-/// The rule: the newest `keep` stay, and the newest one that was verified without a fault stays however old it is.
-/// A point whose manifest cannot be read neither counts nor goes: a person decides about it. Of the failed states that
-/// recoveries have kept the newest stays, as it is the only way back; they do not count among the newest. What the
-/// recovery under way goes to stays.
+/// The rule counts whole recovery points: the newest `keep` stay, and of the partial ones that are newer than all of them
+/// the newest `keep`. Whatever their age, three stay: the newest whole one that was verified without a fault, the newest
+/// whole one, and the newest one with an etcd snapshot. A point whose manifest cannot be read neither counts nor goes: a
+/// person decides about it. Of the failed states that recoveries have kept the newest stays, as it is the only undo point;
+/// they do not count among the newest. What the current recovery uses stays.
 public struct Retention: Sendable, Equatable {
     /// One recovery point as the rule sees it.
     public struct Candidate: Sendable, Equatable {
@@ -15,8 +16,12 @@ public struct Retention: Sendable, Equatable {
         public var isVerified: Bool
         /// Whether it is a failed state that a recovery has kept.
         public var isFailedState: Bool
-        /// Whether the recovery under way goes to it.
+        /// Whether the current recovery uses it.
         public var isInUse: Bool
+        /// Whether it has every component that the node had.
+        public var isWhole: Bool
+        /// Whether it has an etcd snapshot.
+        public var hasEtcd: Bool
 
         /// A candidate.
         public init(
@@ -24,17 +29,21 @@ public struct Retention: Sendable, Equatable {
             isReadable: Bool,
             isVerified: Bool,
             isFailedState: Bool = false,
-            isInUse: Bool = false
+            isInUse: Bool = false,
+            isWhole: Bool = true,
+            hasEtcd: Bool = false
         ) {
             self.generation = generation
             self.isReadable = isReadable
             self.isVerified = isVerified
             self.isFailedState = isFailedState
             self.isInUse = isInUse
+            self.isWhole = isWhole
+            self.hasEtcd = hasEtcd
         }
     }
 
-    /// What becomes of one recovery point.
+    /// What happens to one recovery point.
     public struct Decision: Sendable, Equatable {
         /// Its ordinal.
         public var generation: Int
@@ -49,49 +58,57 @@ public struct Retention: Sendable, Equatable {
     public static func decide(_ candidates: [Candidate], keep: Int) -> [Decision] {
         let keep = max(1, keep)
         let newestFirst = candidates.sorted { $0.generation > $1.generation }
-        let newestVerified = newestFirst.first { $0.isReadable && $0.isVerified && !$0.isFailedState }
+        let usable = newestFirst.filter { $0.isReadable && !$0.isFailedState }
         let newestFailedState = newestFirst.first { $0.isReadable && $0.isFailedState }
+        let newestWhole = usable.first { $0.isWhole }
+        let newestVerified = usable.first { $0.isWhole && $0.isVerified } ?? usable.first { $0.isVerified }
+        let newestWithEtcd = usable.first { $0.hasEtcd }
         var kept = 0
-        return newestFirst.map { candidate in
+        var keptPartial = 0
+
+        /// Why it stays; `nil` when it goes.
+        func reasonToStay(_ candidate: Candidate) -> String? {
             guard candidate.isReadable else {
-                return Decision(
-                    generation: candidate.generation,
-                    isRemoved: false,
-                    reason: "damaged: its manifest cannot be read; remove it by hand when it is of no more use"
-                )
+                return
+                    "damaged or of a newer program: its manifest cannot be read; remove it by hand when it is no longer needed"
             }
-            if candidate.isInUse {
-                if !candidate.isFailedState { kept += 1 }
-                return Decision(
-                    generation: candidate.generation,
-                    isRemoved: false,
-                    reason: "the recovery under way goes to it"
-                )
-            }
+            let isOfTheNewest = !candidate.isFailedState && count(candidate)
+            if candidate.isInUse { return "in use by the current recovery" }
             if candidate.isFailedState {
-                return Decision(
-                    generation: candidate.generation,
-                    isRemoved: candidate != newestFailedState,
-                    reason: candidate == newestFailedState
-                        ? "the failed state before the last recovery, the way back out of it"
-                        : "the failed state before an earlier recovery"
-                )
+                return candidate == newestFailedState
+                    ? "the failed state before the last recovery, its undo point" : nil
             }
-            if kept < keep {
+            if isOfTheNewest {
+                guard candidate.isWhole else { return "partial, newer than the newest whole one" }
+                return keep == 1 ? "the newest" : "one of the newest \(keep)"
+            }
+            if candidate == newestWhole { return "the newest whole one" }
+            if candidate == newestVerified { return "the newest verified one" }
+            return candidate == newestWithEtcd ? "the newest one with etcd" : nil
+        }
+
+        /// Counts it when it is one of the newest.
+        func count(_ candidate: Candidate) -> Bool {
+            if candidate.isWhole {
+                guard kept < keep else { return false }
                 kept += 1
-                return Decision(
-                    generation: candidate.generation,
-                    isRemoved: false,
-                    reason: keep == 1 ? "the newest" : "one of the newest \(keep)"
-                )
+            } else {
+                guard kept == 0, keptPartial < keep else { return false }
+                keptPartial += 1
             }
-            if candidate == newestVerified {
-                return Decision(generation: candidate.generation, isRemoved: false, reason: "the newest verified one")
-            }
+            return true
+        }
+
+        return newestFirst.map { candidate in
+            let reason = reasonToStay(candidate)
             return Decision(
                 generation: candidate.generation,
-                isRemoved: true,
-                reason: "not one of the newest \(keep)"
+                isRemoved: reason == nil,
+                reason: reason
+                    ?? (candidate.isFailedState
+                        ? "the failed state before an earlier recovery"
+                        : candidate.isWhole
+                            ? "not one of the newest \(keep)" : "partial, and not one of the newest \(keep)")
             )
         }
     }

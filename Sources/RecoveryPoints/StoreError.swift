@@ -13,8 +13,10 @@ public enum StoreError: OperatorError, Equatable {
     case empty(directory: String)
     /// A document of the store cannot be what this program wrote.
     case damaged(file: String, reason: String)
-    /// A document that a later version of the program wrote.
+    /// A document that only a newer program can read.
     case unknownFormat(file: String, version: Int)
+    /// Every ordinal up to the highest one is taken.
+    case noNumber(directory: String)
     /// Another run holds the lock.
     case locked(directory: String, holder: String)
     /// A value of ours could not be written as JSON.
@@ -24,12 +26,13 @@ public enum StoreError: OperatorError, Equatable {
     public var summary: String {
         switch self {
         case .system(let error): error.summary
-        case .noStore(let directory): "there are no recovery points in '\(directory)': the directory is not there"
+        case .noStore(let directory): "there are no recovery points in '\(directory)': the directory does not exist"
         case .noPoint(let generation, let directory): "there is no recovery point \(generation) in '\(directory)'"
         case .empty(let directory): "there is no recovery point in '\(directory)'"
         case .damaged(let file, let reason): "'\(file)' is damaged: \(reason)"
         case .unknownFormat(let file, let version):
-            "'\(file)' has format version \(version), which this program does not know"
+            "'\(file)' was written by a newer program, in format version \(version): this one cannot read it"
+        case .noNumber(let directory): "no number is left for a recovery point in '\(directory)'"
         case .locked(let directory, let holder): "another run is working in '\(directory)': \(holder)"
         case .cannotEncode(let reason): "could not write a document of the store: \(reason)"
         }
@@ -43,12 +46,13 @@ public enum StoreError: OperatorError, Equatable {
         case .system(let error): error.hint
         case .noStore(let directory):
             "mount the recovery partition, or take a recovery point with 'node-backup create --dir \(directory)'"
-        case .noPoint(_, let directory): "list what is there with 'node-backup list --dir \(directory)'"
+        case .noPoint(_, let directory): "see which ones exist: 'node-backup list --dir \(directory)'"
         case .empty(let directory): "take one with 'node-backup create --dir \(directory)'"
-        case .damaged: "use another recovery point: 'node-backup list' shows what is there"
+        case .damaged: "use another recovery point: 'node-backup list' shows them"
         case .unknownFormat:
-            "use the program that lies beside the recovery points: 'upgrade-recovery' in the same directory"
-        case .locked: "wait for its end, then run this again"
+            "use the program beside the recovery points, 'upgrade-recovery' in the same directory, or update this one"
+        case .locked: "wait until it has ended, then run this again"
+        case .noNumber(let directory): "remove what has the highest number: 'ls \(directory)/points'"
         case .cannotEncode: nil
         }
     }
@@ -63,8 +67,10 @@ public enum StoreError: OperatorError, Equatable {
         switch self {
         case .system(let error): error.exitStatus
         case .noStore, .noPoint, .empty: .noInput
-        case .damaged, .unknownFormat: .dataError
+        case .damaged: .dataError
+        case .unknownFormat: .newerProgram
         case .locked: .tempFail
+        case .noNumber: .cantCreate
         case .cannotEncode: .software
         }
     }

@@ -1,3 +1,5 @@
+public import Files
+
 /// What the last verification of a recovery point found: the file `verification.json` beside the manifest.
 ///
 /// Not part of the recovery point's promise: it may be missing or stale. It counts only for the manifest whose
@@ -17,16 +19,25 @@ public struct Verification: Codable, Sendable, Equatable {
         public var verifiedAt: String
         /// What is wrong with it, in lines for an operator; empty when it is good.
         public var faults: [String]
+        /// What could not be proved, as a newer program wrote it; absent when all of it was.
+        public var unproved: [String]?
 
         /// A result.
-        public init(verifiedAt: String, faults: [String]) {
+        public init(verifiedAt: String, faults: [String], unproved: [String] = []) {
             self.verifiedAt = verifiedAt
             self.faults = faults
+            self.unproved = unproved.isEmpty ? nil : unproved
         }
+
+        /// Whether all of it was read back and found good.
+        public var isGood: Bool { faults.isEmpty && unproved == nil }
+
+        /// When it was read back; `nil` when the text is not a time.
+        public var time: FileTime? { FileTime(iso8601: verifiedAt) }
 
         enum CodingKeys: String, CodingKey {
             case verifiedAt = "verified_at"
-            case faults
+            case faults, unproved
         }
     }
 

@@ -76,6 +76,8 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
     case ioError = 74
     /// Stopped on purpose (a signal, a time limit, a lock that another run holds): try again.
     case tempFail = 75
+    /// A recovery point, or a part of it, was written by a newer program, which this one cannot restore.
+    case newerProgram = 76
     /// Not allowed; most often: not root.
     case noPermission = 77
     /// The configuration cannot be used.

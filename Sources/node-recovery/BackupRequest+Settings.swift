@@ -16,7 +16,7 @@ extension BackupRequest {
             toolVersion: "node-recovery \(Program.version)"
         )
         profile = common.profileChoice(settings)
-        skippedComponents = try settings.skippedComponents.map(Self.component(named:))
+        excludedComponents = try settings.skippedComponents.map(Self.component(named:))
         exclusions = settings.excludedPaths.compactMap { PathPattern(text: $0) }
         keep = settings.keep
         level = settings.level

@@ -10,7 +10,7 @@ import SystemPackage
 /// The options that every subcommand of `node-backup` takes.
 struct CommonOptions: ParsableArguments {
     @Option(
-        help: ArgumentHelp("Keep the recovery points in DIR (default: /var/recovery).", valueName: "dir"),
+        help: ArgumentHelp("The directory with the recovery points (default: /var/recovery).", valueName: "dir"),
         completion: .directory
     )
     var dir: String?

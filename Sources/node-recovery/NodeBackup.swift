@@ -4,7 +4,7 @@ import ArgumentParser
 struct NodeBackup: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "node-backup",
-        abstract: "Take recovery points of this node, and look after them.",
+        abstract: "Take recovery points of this node, and manage them.",
         discussion: """
             A recovery point is what 'upgrade-recovery' brings the node back to: an etcd snapshot, the static pods, \
             /etc, /usr/local, /var/lib/kubelet, the files of the machine config, the booted ostree deployment and the \

@@ -11,14 +11,16 @@ extension NodeBackup {
             abstract: "Take a recovery point.",
             discussion: """
                 Reads the node and writes a new directory below DIR/points; nothing on the node itself changes, but \
-                for the pin on the booted ostree deployment. Earlier recovery points stay until the new one is \
-                verified. Needs root, and a file system of its own at DIR.
+                for the pin on the booted ostree deployment. What has not changed is shared with an earlier recovery \
+                point, and read back like the rest. Earlier ones stay until the new one is verified. With --component \
+                or --skip the recovery point is a partial one: it never replaces a whole one. Needs root, and a file \
+                system of its own at DIR.
 
                   $ node-backup create --dry-run
                   $ node-backup create --keep 3 --timeout 8min
 
                 \(exitStatuses(
-                    (.done, "the recovery point is there and was read back"),
+                    (.done, "the recovery point is complete and was read back"),
                     (.dataError, "what etcd sent, or what was written, is damaged"),
                     (.noInput, "a component cannot be found on this node"),
                     (.unavailable, "etcd or the container runtime does not answer"),
@@ -54,7 +56,7 @@ extension NodeBackup {
         @Option(help: ArgumentHelp("Compress at this level, 1 to 19 (default: follow the disk).", valueName: "level"))
         var level: Int?
 
-        @Option(help: ArgumentHelp("Compress with this many threads (default: one a processor).", valueName: "n"))
+        @Option(help: ArgumentHelp("Compress with this many threads (default: one per processor).", valueName: "n"))
         var jobs: Int?
 
         @Flag(help: "Keep the recovery points on the root file system if DIR lies there.")

@@ -24,8 +24,8 @@ extension NodeBackup {
 
         @OptionGroup var common: CommonOptions
 
-        @Argument(help: "The recovery point's number (default: the newest).")
-        var point: Int?
+        @Argument(help: "The recovery point's number, or 'latest' (the default).")
+        var point: PointChoice?
 
         @Option(help: ArgumentHelp("Compare only this component; may be repeated.", valueName: "name"))
         var component: [String] = []

@@ -8,11 +8,11 @@ extension NodeBackup {
         static let configuration = CommandConfiguration(
             abstract: "List the recovery points.",
             discussion: """
-                Reads the manifests only; 'node-backup verify' reads everything.
+                Reads only the manifests, and shows which components each has; 'node-backup verify' reads everything.
 
                   $ node-backup list
 
-                \(exitStatuses((.done, "listed, even when there is none"), (.noInput, "DIR is not there")))
+                \(exitStatuses((.done, "listed, even when there is none"), (.noInput, "DIR does not exist")))
                 """
         )
 

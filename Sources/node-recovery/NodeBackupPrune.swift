@@ -1,6 +1,7 @@
 import ArgumentParser
 import Backup
 import Configuration
+import NodeInterface
 import Recovery
 import RecoveryPoints
 import Reporting
@@ -10,9 +11,10 @@ extension NodeBackup {
         static let configuration = CommandConfiguration(
             abstract: "Remove old recovery points.",
             discussion: """
-                The newest N stay, and the newest one that was verified stays however old it is. A damaged one is \
-                neither counted nor removed. What a recovery under way goes to stays, and what a run that was cut has \
-                left goes.
+                The newest N whole ones stay, and the newest N partial ones that are newer than these. Whatever their \
+                age, the newest verified one and the newest one with etcd stay. A damaged one is neither counted nor \
+                removed. The one in use by a recovery is kept. What an interrupted run has left is removed, and the \
+                pins of deployments that no recovery point needs any more.
 
                   $ node-backup prune --keep 1 --dry-run
 
@@ -40,7 +42,7 @@ extension NodeBackup {
             let settings = try common.settings()
             let store = try RecoveryStore(path: common.directory(settings))
             let keep = keep ?? settings.keep
-            // It is what makes room while a recovery is under way, too: that one must find its recovery point.
+            // It also makes room while a recovery is under way, which must find its recovery point afterwards.
             func inUse() throws -> Int? {
                 guard try store.hasRecoveryUnderWay() else { return nil }
                 return try RecoveryProgress(in: store.path, root: common.rootPath).generation
@@ -54,7 +56,8 @@ extension NodeBackup {
                 // Asked for before anything is removed.
                 let inUse = try inUse()
                 _ = try store.removeLeftovers()
-                decisions = try Pruning.run(store, keep: keep, inUse: inUse)
+                let session = try Session(common, settings: settings, limit: nil)
+                decisions = try await Pruning.run(store, keep: keep, inUse: inUse, on: session.node)
             }
             if common.json {
                 Streams.printResult(try JSONText.of(decisions.map(PruneLine.init)))

@@ -4,6 +4,7 @@ import Configuration
 import Files
 import NodeInterface
 import Recovery
+import RecoveryPoints
 import Reporting
 import SystemPackage
 
@@ -13,19 +14,20 @@ extension NodeBackup {
             abstract: "Make files of this node equal to a recovery point again.",
             discussion: """
                 Restores the files of one component or several (\(ComponentRestore.components.joined(separator: ", "))) \
-                and nothing else: only what differs is written, and what the recovery point does not have goes away. \
-                No service is stopped, and etcd is left alone: a failed upgrade is undone by 'upgrade-recovery'.
+                and nothing else: only what differs is written, and what the recovery point does not have is removed. \
+                No service is stopped, and etcd is left alone: to undo a failed upgrade, use 'upgrade-recovery'.
 
-                  $ node-backup restore 7 etc --dry-run
+                  $ node-backup restore latest etc --dry-run
                   $ node-backup restore 7 etc --keep-path etc/hosts
 
                 \(exitStatuses(
-                    (.done, "the files are as they were, or what would change was shown"),
+                    (.done, "the files are equal to the recovery point, or what would change was shown"),
                     (.dataError, "the recovery point is damaged"),
                     (.noInput, "there is no such recovery point or component"),
                     (.cantCreate, "no space, or a mount point or an immutable file is in the way"),
                     (.ioError, "reading or writing failed"),
                     (.tempFail, "stopped by a signal, or another run is working"),
+                    (.newerProgram, "a newer program wrote the component"),
                     (.noPermission, "not root"),
                     (.config, "the configuration cannot be used"),
                     (.recoveryUnderWay, "a recovery is under way")
@@ -35,8 +37,8 @@ extension NodeBackup {
 
         @OptionGroup var common: CommonOptions
 
-        @Argument(help: "The recovery point's number.")
-        var point: Int
+        @Argument(help: "The recovery point's number, or 'latest'.")
+        var point: PointChoice
 
         @Argument(help: "The components.")
         var component: [String]
@@ -57,7 +59,7 @@ extension NodeBackup {
             let settings = try common.settings()
             let session = try Session(common, settings: settings, limit: nil)
             var request = RecoveryRequest(try BackupRequest(settings, common))
-            request.generation = point
+            request.generation = try RecoveryStore(path: request.directory).chosen(point).generation
             request.keptPaths = keepPath.compactMap { PathPattern(text: $0) }
             let restore = ComponentRestore(request, on: session.node)
             if dryRun {

@@ -12,8 +12,9 @@ extension NodeBackup {
             abstract: "Read recovery points back and prove them.",
             discussion: """
                 Reads everything: the manifest, each archive and each file in it against their SHA-256 digests, the \
-                etcd snapshot's own digest and every page of it. Names the first bad file of each archive. Nothing on \
-                the node changes; the result is recorded beside the manifest.
+                etcd snapshot's own digest and every page of it. Names the first bad file of each archive, and what a \
+                newer program wrote and this one cannot prove. Nothing on the node changes; the result is recorded \
+                beside the manifest.
 
                   $ node-backup verify --all
 
@@ -21,21 +22,23 @@ extension NodeBackup {
                     (.done, "all is as it was written"),
                     (.dataError, "something is damaged"),
                     (.noInput, "there is no such recovery point"),
-                    (.cantCreate, "no room to unpack the etcd snapshot; nothing was found damaged by that"),
-                    (.tempFail, "stopped by a signal")
+                    (.cantCreate, "no room to unpack the etcd snapshot; that says nothing about damage"),
+                    (.osError, "no descriptor, thread or memory left; that says nothing about damage"),
+                    (.tempFail, "stopped by a signal"),
+                    (.newerProgram, "nothing is damaged, but a newer program wrote something that was not verified")
                 ))
                 """
         )
 
         @OptionGroup var common: CommonOptions
 
-        @Argument(help: "The recovery point's number (default: the newest).")
-        var point: Int?
+        @Argument(help: "The recovery point's number, or 'latest' (the default).")
+        var point: PointChoice?
 
         @Flag(help: "Verify every recovery point.")
         var all = false
 
-        @Option(help: ArgumentHelp("Decompress with this many threads (default: one a processor).", valueName: "n"))
+        @Option(help: ArgumentHelp("Decompress with this many threads (default: one per processor).", valueName: "n"))
         var jobs: Int?
 
         func validate() throws {
@@ -53,7 +56,7 @@ extension NodeBackup {
                 try (all ? store.all() : [store.chosenEntry(point)]).map { entry -> VerificationReport in
                     switch entry.point {
                     case .failure(let error):
-                        return VerificationReport(generation: entry.generation, unreadable: error.summary)
+                        return VerificationReport(generation: entry.generation, unreadable: error)
                     case .success(let point):
                         let results = try verifier.verify(point)
                         do throws(StoreError) {
@@ -68,8 +71,10 @@ extension NodeBackup {
             Streams.printResult(
                 common.json ? try JSONText.of(reports) : reports.map(\.text).joined(separator: "\n")
             )
-            let damaged = reports.filter { !$0.isGood }.map(\.generation)
+            let damaged = reports.filter(\.isDamaged).map(\.generation)
             if !damaged.isEmpty { throw BackupError.damagedPoints(generations: damaged) }
+            let unproved = reports.filter { !$0.isGood }.map(\.generation)
+            if !unproved.isEmpty { throw BackupError.unprovedPoints(generations: unproved) }
         }
     }
 }

@@ -14,16 +14,30 @@ struct PointListing: Encodable {
     var etcdRevision: Int64?
     var deployment: String?
     var verifiedAt: String?
+    /// The components that it has, by name.
+    var components: [String]?
+    /// The components that the node had and it has not; absent in a whole recovery point.
+    var lacking: [String]?
+    /// What a newer program wrote into it and this one cannot restore; absent for nothing.
+    var unknown: [String]?
     /// Why its manifest cannot be read.
     var damage: String?
+    /// Whether that is because a newer program wrote it; absent otherwise.
+    var isOfNewerProgram: Bool?
     /// Set in a failed state that a recovery has kept: the recovery point that it went to.
     var failedStateBefore: Int?
 
     init(_ entry: (generation: Int, point: Result<RecoveryPoint, StoreError>)) {
         generation = entry.generation
         switch entry.point {
-        case .failure(let error): damage = error.summary
+        case .failure(let error):
+            damage = error.summary
+            if case .unknownFormat = error { isOfNewerProgram = true }
         case .success(let point):
+            let manifest = point.manifest
+            components = manifest.components.map(\.name)
+            lacking = manifest.isWhole ? nil : manifest.lacking.map(\.name)
+            unknown = manifest.unknownParts.isEmpty ? nil : manifest.unknownParts
             createdAt = point.manifest.createdAt
             node = point.manifest.node.name
             profile = point.manifest.profile
@@ -46,12 +60,24 @@ struct PointListing: Encodable {
             ("ON DISK", .right),
             ("REVISION", .right),
             ("DEPLOYMENT", .left),
-            ("VERIFIED", .left)
+            ("VERIFIED", .left),
+            ("COMPONENTS", .left)
         )
         var notes: [String] = []
         for listing in listings {
             if let reason = listing.damage {
-                table.add("\(listing.generation)", "-", "-", "-", "-", "-", "-", "-", "DAMAGED")
+                table.add(
+                    "\(listing.generation)",
+                    "-",
+                    "-",
+                    "-",
+                    "-",
+                    "-",
+                    "-",
+                    "-",
+                    listing.isOfNewerProgram == true ? "NEWER" : "DAMAGED",
+                    "-"
+                )
                 notes.append("recovery point \(listing.generation): \(reason.printable)")
                 continue
             }
@@ -70,8 +96,20 @@ struct PointListing: Encodable {
                 listing.storedBytes.map { "\(ByteCount($0))" } ?? "-",
                 listing.etcdRevision.map { "\($0)" } ?? "-",
                 listing.deployment.map { String($0.prefix(12)) } ?? "-",
-                listing.verifiedAt ?? "never"
+                listing.verifiedAt ?? "never",
+                (listing.components ?? []).joined(separator: ", ")
             )
+            if let lacking = listing.lacking {
+                notes.append(
+                    "recovery point \(listing.generation): partial, without \(lacking.joined(separator: ", "))"
+                )
+            }
+            if let unknown = listing.unknown {
+                notes.append(
+                    "recovery point \(listing.generation): a newer program wrote \(unknown.joined(separator: ", ")), "
+                        + "which this one cannot restore"
+                )
+            }
         }
         return ([table.text(width: Streams.columns)] + notes).joined(separator: "\n")
     }
@@ -109,7 +147,8 @@ struct PointSummary: Encodable {
 
 /// `node-backup show` for people.
 enum PointDescription {
-    static func text(of point: RecoveryPoint) -> String {
+    /// - Parameter others: the other recovery points of the store: what is shared is shared with one of them.
+    static func text(of point: RecoveryPoint, among others: [RecoveryPoint]) -> String {
         let manifest = point.manifest
         var lines = [
             "Recovery point \(manifest.generation) in '\(point.directory)'",
@@ -133,6 +172,9 @@ enum PointDescription {
             }
         }
         if let deployment = manifest.deployment { lines.append("  deployment  \(deployment)") }
+        if !manifest.isWhole {
+            lines.append("  partial     without \(manifest.lacking.map(\.name).joined(separator: ", "))")
+        }
         lines.append("  verified    \(point.verifiedAt ?? "never")")
         var table = TextTable(
             ("COMPONENT", .left),
@@ -143,10 +185,14 @@ enum PointDescription {
         )
         for component in manifest.components {
             var notes: [String] = []
-            if let generation = component.sharedWith { notes.append("shared with \(generation)") }
-            if !component.leftOut.isEmpty { notes.append("\(component.leftOut.count) left out") }
-            if !component.unstable.isEmpty { notes.append("\(component.unstable.count) kept changing") }
-            if !component.unreadable.isEmpty { notes.append("\(component.unreadable.count) unreadable") }
+            if component.component == nil { notes.append("of a newer program, cannot be restored") }
+            if let other = others.last(where: { $0.manifest.component(named: component.name)?.files == component.files }
+            ) {
+                notes.append("shared with \(other.generation)")
+            }
+            if component.leftOutCount > 0 { notes.append("\(component.leftOutCount) left out") }
+            if component.unstableCount > 0 { notes.append("\(component.unstableCount) kept changing") }
+            if component.unreadableCount > 0 { notes.append("\(component.unreadableCount) unreadable") }
             table.add(
                 component.name,
                 "\(component.sourceFiles)",
@@ -159,13 +205,14 @@ enum PointDescription {
         lines += ["", table.text(width: Streams.columns)]
         for component in manifest.components {
             let notes = [
-                ("Left out", component.leftOut), ("Kept changing", component.unstable),
-                ("Unreadable", component.unreadable),
+                ("Left out", component.leftOut, component.leftOutCount),
+                ("Kept changing", component.unstable, component.unstableCount),
+                ("Unreadable", component.unreadable, component.unreadableCount),
             ]
-            for (title, list) in notes where !list.isEmpty {
+            for (title, list, count) in notes where !list.isEmpty {
                 lines += ["", "\(title) of \(component.name):"]
                 lines += list.prefix(20).map { "  /\($0.path): \($0.reason)".printable }
-                if list.count > 20 { lines.append("  and \(list.count - 20) more: see --json") }
+                if count > 20 { lines.append("  and \(count - 20) more: see --json") }
             }
         }
         return lines.joined(separator: "\n")
@@ -177,28 +224,53 @@ struct VerificationReport: Encodable {
     struct Component: Encodable {
         var name: String
         var faults: [String]
+        /// What could not be proved, as a newer program wrote it; absent when all was.
+        var unproved: [String]?
     }
 
     var generation: Int
     var isGood: Bool
     var components: [Component]
     var damage: String?
+    /// Set when a newer program wrote it, or a part of it, so that not all could be proved; absent otherwise.
+    var isOfNewerProgram: Bool?
 
     init(_ point: RecoveryPoint, _ results: [String: Verification.Result]) {
         generation = point.generation
-        components = point.manifest.components.map { Component(name: $0.name, faults: results[$0.name]?.faults ?? []) }
-        isGood = components.allSatisfy(\.faults.isEmpty)
+        components = point.manifest.components.map {
+            Component(name: $0.name, faults: results[$0.name]?.faults ?? [], unproved: results[$0.name]?.unproved)
+        }
+        isOfNewerProgram = components.contains { $0.unproved != nil } ? true : nil
+        isGood = components.allSatisfy(\.faults.isEmpty) && isOfNewerProgram == nil
     }
 
-    init(generation: Int, unreadable reason: String) {
+    init(generation: Int, unreadable error: StoreError) {
         self.generation = generation
         isGood = false
         components = []
-        damage = reason
+        damage = error.summary
+        if case .unknownFormat = error { isOfNewerProgram = true }
+    }
+
+    /// Whether something is wrong with it, and not only unknown.
+    var isDamaged: Bool {
+        components.contains { !$0.faults.isEmpty } || (damage != nil && isOfNewerProgram == nil)
     }
 
     var text: String {
-        if let damage { return "Recovery point \(generation): DAMAGED\n  \(damage.printable)" }
+        if let damage {
+            return "Recovery point \(generation): \(isDamaged ? "DAMAGED" : "NOT VERIFIED")\n  \(damage.printable)"
+        }
+        if !isDamaged, isOfNewerProgram == true {
+            let lines = components.flatMap { component in
+                (component.unproved ?? []).map { "  \(component.name): \($0)".printable }
+            }
+            let proved = components.filter { $0.unproved == nil }.map(\.name).joined(separator: ", ")
+            return
+                (["Recovery point \(generation): VERIFIED IN PART, good as far as this program can tell (\(proved))"]
+                + lines)
+                .joined(separator: "\n")
+        }
         guard !isGood else {
             return "Recovery point \(generation): good (\(components.map(\.name).joined(separator: ", ")))"
         }
@@ -228,28 +300,6 @@ struct PruneLine: Encodable {
             let verb = decision.isRemoved ? (isDryRun ? "would remove" : "removed") : (isDryRun ? "would keep" : "kept")
             return "\(verb) \(decision.generation): \(decision.reason.printable)"
         }.joined(separator: "\n")
-    }
-}
-
-extension RecoveryStore {
-    /// The recovery point that was named, else the newest.
-    func chosen(_ generation: Int?) throws -> RecoveryPoint {
-        if let generation { return try point(generation) }
-        guard let newest = try newest() else { throw StoreError.empty(directory: path.string) }
-        return newest
-    }
-
-    /// The same, with the damage of one whose manifest cannot be read as a value.
-    func chosenEntry(_ generation: Int?) throws -> (generation: Int, point: Result<RecoveryPoint, StoreError>) {
-        let all = try all()
-        if let generation {
-            guard let entry = all.first(where: { $0.generation == generation }) else {
-                throw StoreError.noPoint(generation: generation, directory: path.string)
-            }
-            return entry
-        }
-        guard let newest = all.last else { throw StoreError.empty(directory: path.string) }
-        return newest
     }
 }
 

@@ -156,6 +156,129 @@ import Testing
         #expect(results.values.flatMap(\.faults) == [])
     }
 
+    @Test("writes again what an earlier one has with damage, records the fault there, and says why") func damagedShare()
+        async throws
+    {
+        let log = LogRecorder()
+        let node = FakeNode.make(root: root, log: log)
+        let first = try await create(request(), node)
+        // The archive of one component, the index of another one, a recorded fault of the third.
+        func flip(_ file: String) throws {
+            try Shell.output(
+                "cd '\(first.directory)' && printf '\\377\\376' | dd of=\(file) bs=1 seek=20 conv=notrunc status=none"
+            )
+        }
+        try flip("usr-local.tar.zst")
+        try flip("kubelet.files.zst")
+        try first.record(["etc": .init(verifiedAt: "2026-11-21T03:00:00Z", faults: ["etc/hosts differs"])])
+        let second = try await create(request(), node)
+        for name in [ComponentName.etc, .usrLocal, .kubelet] {
+            #expect(second.manifest.component(name)?.sharedWith == nil, "\(name)")
+        }
+        #expect(second.manifest.component(.machineConfig)?.sharedWith == 1)
+        #expect(second.isVerified)
+        #expect(first.hasFault(in: "usr-local"))
+        let lines = log.lines.joined(separator: "\n")
+        #expect(lines.contains("etc of recovery point 1 was found damaged, so it is written again"), "\(lines)")
+        #expect(lines.contains("usr-local of recovery point 1 is damaged: "), "\(lines)")
+        #expect(lines.contains("so kubelet is written again"), "\(lines)")
+        let results = try PointVerifier(node: node, jobs: 2).verify(second)
+        #expect(results.values.flatMap(\.faults) == [])
+    }
+
+    @Test("without a component that the node has is partial, and never pushes out the last whole one") func partial()
+        async throws
+    {
+        let node = FakeNode.make(root: root)
+        let whole = try await create(request(), node)
+        #expect(whole.manifest.isWhole)
+        var request = request()
+        request.keep = 1
+        request.onlyComponents = [.etc]
+        for _ in 0..<3 { _ = try await create(request, node) }
+        let store = try RecoveryStore(path: recovery)
+        #expect(try store.generations() == [1, 4])
+        #expect(try store.newestWhole()?.generation == 1)
+        // A plain node has neither etcd nor images: it lacks what it has.
+        #expect(try store.newest()?.manifest.lacking.map(\.name) == ["usr-local", "kubelet", "machine-config"])
+        request.onlyComponents = nil
+        request.excludedComponents = [.kubelet]
+        #expect(try await create(request, node).manifest.isWhole)
+        #expect(try store.generations() == [5])
+    }
+
+    @Test("owns the pin that it made: it goes with the last recovery point that needs it") func pins() async throws {
+        let pinned = Mutex<Set<String>>([])
+        func deployment(_ letter: Character) -> Deployment {
+            let checksum = String(repeating: letter, count: 64)
+            return Deployment(
+                osName: "os",
+                checksum: checksum,
+                serial: 0,
+                origin: nil,
+                version: nil,
+                kernelArguments: [],
+                isBooted: true,
+                isPinned: pinned.withLock { $0.contains(checksum) },
+                isStaged: false
+            )
+        }
+        func take(booted: Character, also others: [Character] = []) async throws -> RecoveryPoint {
+            var deployments = ScriptedDeployments()
+            deployments.present =
+                [deployment(booted)]
+                + others.map {
+                    var other = deployment($0)
+                    other.isBooted = false
+                    return other
+                }
+            deployments.pinning = { deployment in _ = pinned.withLock { $0.insert(deployment.checksum) } }
+            deployments.unpinning = { deployment in _ = pinned.withLock { $0.remove(deployment.checksum) } }
+            var request = request()
+            request.keep = 1
+            return try await create(request, FakeNode.make(root: root, deployments: deployments))
+        }
+        func pins() -> [Character] { pinned.withLock { $0.compactMap(\.first).sorted() } }
+        #expect(try await take(booted: "a").manifest.ownsPin == true)
+        #expect(try await take(booted: "a").manifest.ownsPin == true)
+        #expect(pins() == ["a"])
+        #expect(try await take(booted: "b", also: ["a"]).manifest.ownsPin == true)
+        #expect(pins() == ["b"])
+        // Somebody else's pin stays.
+        pinned.withLock { _ = $0.insert(String(repeating: "c", count: 64)) }
+        #expect(try await take(booted: "c", also: ["b"]).manifest.ownsPin == nil)
+        #expect(try await take(booted: "a", also: ["c"]).manifest.ownsPin == true)
+        #expect(pins() == ["a", "c"])
+    }
+
+    @Test("is verified as a restore would take it: no component without its files, none with another one's")
+    func strictVerify()
+        async throws
+    {
+        let node = FakeNode.make(root: root)
+        _ = try await create(request(), node)
+        let manifest = recovery.appending("points/1/manifest.json")
+        func faults(_ change: String) throws -> [String] {
+            try Shell.output("cp '\(manifest)' '\(directory / "saved")'; \(change) '\(manifest)'")
+            defer { _ = try? Shell.output("cp '\(directory / "saved")' '\(manifest)'") }
+            let point = try RecoveryStore(path: recovery).point(1)
+            return try PointVerifier(node: node, jobs: 2).verify(point).values.flatMap(\.faults)
+        }
+        #expect(try faults("true") == [])
+        let swapped = try faults(
+            "sed -i 's/\"name\" : \"etc\"/\"name\" : \"x\"/; s/\"name\" : \"kubelet\"/\"name\" : \"etc\"/'"
+        )
+        #expect(swapped.contains { $0.contains("which is not part of component 'etc'") }, "\(swapped)")
+        let renamed = try faults("sed -i 's/\"role\" : \"index\"/\"role\" : \"poem\"/'")
+        #expect(renamed.contains("the manifest lists no index of component 'etc'"), "\(renamed)")
+        let point = try RecoveryStore(path: recovery).point(1)
+        try Shell.output("sed -i 's/\"name\" : \"usr-local\"/\"name\" : \"firmware\"/' '\(manifest)'")
+        let newer = try PointVerifier(node: node, jobs: 2).verify(try RecoveryStore(path: recovery).point(1))
+        #expect(newer["firmware"]?.faults == [] && newer["firmware"]?.isGood == false)
+        #expect(newer["etc"]?.isGood == true)
+        withExtendedLifetime(point) {}
+    }
+
     /// What a scripted member says about itself, to be changed between two runs.
     struct Member {
         var status = EtcdMemberStatus(
@@ -352,7 +475,7 @@ import Testing
         let log = LogRecorder()
         let point = try await create(request(), FakeNode.make(root: root, log: log))
         #expect(point.generation == 1)
-        #expect(log.lines.contains("notice: Removed '1.partial', which a run that was cut has left"))
+        #expect(log.lines.contains("notice: Removed '1.partial', left by an interrupted run"))
     }
 
     @Test("goes on beside a damaged older one, and leaves it as it is") func damagedOlder() async throws {

@@ -1,3 +1,4 @@
+import Files
 import RecoveryPoints
 import Reporting
 import TestSupport
@@ -12,13 +13,13 @@ import Testing
                     name: "etc.tar.zst",
                     role: .archive,
                     sizeBytes: 10,
-                    sha256: String(repeating: "ab", count: 32)
+                    sha256: SHA256Digest(hex: String(repeating: "ab", count: 32))!
                 ),
                 StoredFile(
                     name: "etc.files.zst",
                     role: .index,
                     sizeBytes: 3,
-                    sha256: String(repeating: "0", count: 64)
+                    sha256: SHA256Digest(hex: String(repeating: "0", count: 64))!
                 ),
             ],
             sourceFiles: 2,
@@ -55,6 +56,54 @@ import Testing
         manifest.formatVersion = 2
         let bytes = try manifest.encoded()
         #expect(throws: StoreError.unknownFormat(file: "m", version: 2)) { try Manifest.decode(bytes, file: "m") }
+        #expect(StoreError.unknownFormat(file: "m", version: 2).exitStatus == .newerProgram)
+        // One that only adds things says so, and is read.
+        manifest.readerFormatVersion = 1
+        #expect(try Manifest.decode(try manifest.encoded(), file: "m") == manifest)
+    }
+
+    @Test("of a newer program keeps components and roles that are not known, by their names") func newerParts() throws {
+        let text = String(decoding: try Self.example().encoded(), as: UTF8.self)
+            .replacing("\"name\" : \"etc\"", with: "\"name\" : \"firmware\"")
+        #expect(try decode(text).unknownParts == ["firmware"])
+        #expect(try decode(text).component(named: "firmware")?.component == nil)
+        let role = String(decoding: try Self.example().encoded(), as: UTF8.self)
+            .replacing("\"role\" : \"index\"", with: "\"role\" : \"poem\"")
+        let manifest = try decode(role)
+        #expect(manifest.unknownParts == ["etc/etc.files.zst"])
+        #expect(manifest.component(.etc)?.unknownFiles.first?.role == .unknown("poem"))
+        #expect(try Manifest.decode(try manifest.encoded(), file: "m") == manifest)
+    }
+
+    @Test("is whole unless it lacks what the node has; earlier versions said only that it was left out") func whole()
+        throws
+    {
+        var manifest = Self.example()
+        #expect(manifest.isWhole)
+        manifest.skipped.append(SkippedComponent(name: "etcd", reason: "left out as asked"))
+        #expect(manifest.lacking.map(\.name) == ["etcd"])
+        manifest.skipped = [SkippedComponent(name: "etcd", reason: "not asked for", makesPartial: false)]
+        #expect(manifest.isWhole)
+        manifest.skipped = [SkippedComponent(name: "images", reason: "no container runtime", makesPartial: true)]
+        #expect(!manifest.isWhole)
+        #expect(try Manifest.decode(try manifest.encoded(), file: "m") == manifest)
+    }
+
+    @Test(
+        "has times that are read as times, and only such",
+        arguments: [
+            ("2026-11-21T02:37:05Z", 1_795_228_625), ("1970-01-01T00:00:00Z", 0), ("1969-12-31T23:59:59Z", -1),
+            ("2000-02-29T12:00:00Z", 951_825_600), ("0000-01-01T00:00:00Z", -62_167_219_200),
+        ]
+    )
+    func times(text: String, seconds: Int64) {
+        var manifest = Self.example()
+        manifest.createdAt = text
+        #expect(manifest.taken == FileTime(seconds: seconds, nanoseconds: 0))
+        for bad in ["", "2026-11-21", "2026-13-01T00:00:00Z", text + "x", "2026-11-21T02:37:05+"] {
+            manifest.createdAt = bad
+            #expect(manifest.taken == nil, "\(bad)")
+        }
     }
 
     @Test("with keys of a later minor version is read") func unknownKeys() throws {
@@ -71,13 +120,13 @@ import Testing
             ("etc.tar.zst", "manifest.json", "names a file 'manifest.json', which no component may have"),
             ("etc.tar.zst", ".hidden", "names a file '.hidden', which no component may have"),
             ("etc.tar.zst", "etc.files.zst", "it lists the file 'etc.files.zst' twice"),
-            ("\"size_bytes\" : 10", "\"size_bytes\" : -1", "the size or digest of 'etc.tar.zst' is not one"),
-            ("abababab", "abababax", "the size or digest of 'etc.tar.zst' is not one"),
+            ("\"size_bytes\" : 10", "\"size_bytes\" : -1", "'etc.tar.zst' has an invalid size"),
+            ("abababab", "abababax", "'components[0].files[0].sha256' has an invalid value"),
+            ("\"duration_seconds\" : 1.5", "\"duration_seconds\" : 1e300", "its duration is 1e+300 s"),
+            ("\"generation\" : 7", "\"generation\" : 9223372036854775807", "its generation is 9223372036854775807"),
+            ("\"generation\" : 7", "\"generation\" : 92233720368547758070", "'generation' "),
+            ("\"format_version\" : 1", "\"format_version\" : 0", "its format version is 0"),
             ("\"source_bytes\" : 20", "\"source_bytes\" : -20", "component 'etc' has a negative size"),
-            (
-                "\"role\" : \"archive\"", "\"role\" : \"poem\"",
-                "'components[0].files[0].role' has a value that is not known"
-            ),
             ("\"profile\" : \"kubeadm\",", "", "it has no 'profile'"),
             ("\"profile\" : \"kubeadm\"", "\"profile\" : 3", "'profile' is not of the right kind"),
         ]

@@ -91,6 +91,67 @@ import Testing
         #expect(throws: StoreError.noPoint(generation: 9, directory: directory.path.string)) { try store.point(9) }
     }
 
+    @Test("gives no number that a directory only claims, however large, and refuses a link") func hostileNames() throws
+    {
+        try commit()
+        try Shell.output(
+            """
+            cd '\(directory / "points")'
+            mkdir 9223372036854775807 9223372036854775807.partial 99999999999999999999 0 -1 01
+            ln -s 1 7; touch 8
+            """
+        )
+        #expect(try store.generations() == [1, 7, 8])
+        let summaries = try store.all().map { entry in
+            if case .failure(let error) = entry.point { error.summary } else { "good" }
+        }
+        #expect(summaries[0] == "good")
+        #expect(summaries[1].hasSuffix("/points/7' is damaged: it is a link"))
+        #expect(summaries[2].hasSuffix("/points/8' is damaged: it is not a directory"))
+        #expect(try store.newest()?.generation == 1)
+        #expect(try store.begin().generation == 9)
+        try Shell.output("mkdir '\(directory / "points/999999999")'")
+        #expect(throws: StoreError.noNumber(directory: directory.path.string)) { try store.begin() }
+    }
+
+    @Test("commits only what a reader takes: lists are cut to a bound, and the rest is counted") func boundedLists()
+        throws
+    {
+        let partial = try store.begin()
+        var manifest = manifest(partial.generation)
+        let name = String(repeating: "\\001", count: 1000)
+        manifest.components[0].leftOut =
+            [PathNote(path: "etc/mnt", reason: "mount point")]
+            + (0..<4000).map { PathNote(path: "etc/\($0)\(name)", reason: "socket") }
+            + [PathNote(path: "etc/last", reason: "excluded")]
+        _ = try store.commit(partial, manifest: manifest, verified: [:])
+        let entry = try #require(try store.point(partial.generation).manifest.component(.etc))
+        #expect(entry.leftOut.first?.path == "etc/mnt" && entry.leftOut.last?.path == "etc/last")
+        #expect(entry.leftOut.count < 100)
+        #expect(entry.leftOutCount == 4002)
+    }
+
+    @Test("knows the newest whole recovery point") func newestWhole() throws {
+        try commit()
+        let partial = try store.begin()
+        var manifest = manifest(partial.generation)
+        manifest.skipped = [SkippedComponent(name: "etcd", reason: "left out as asked", makesPartial: true)]
+        _ = try store.commit(partial, manifest: manifest, verified: [:])
+        #expect(try store.newest()?.generation == 2)
+        #expect(try store.newestWhole()?.generation == 1)
+    }
+
+    @Test("never says that a recovery point was verified before it was taken") func verifiedAfterTaken() throws {
+        let partial = try store.begin()
+        let result = Verification.Result(verifiedAt: "2026-11-01T00:00:00Z", faults: [])
+        let point = try store.commit(partial, manifest: manifest(partial.generation), verified: ["etc": result])
+        #expect(point.verifiedAt == point.manifest.createdAt)
+        try point.record([
+            "etc": .init(verifiedAt: "2026-11-22T00:00:00Z", faults: [], unproved: ["of a newer program"])
+        ])
+        #expect(!point.isVerified)
+    }
+
     @Test("forgets a verification when the manifest is another one") func staleVerification() throws {
         try commit()
         #expect(try store.point(1).isVerified)

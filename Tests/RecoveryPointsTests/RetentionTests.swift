@@ -42,7 +42,30 @@ import Testing
         #expect(removed([point(1, isInUse: true), point(2), point(3)], keep: 1) == [2])
         let undoing = [point(1), point(2, isFailedState: true, isInUse: true), point(3, isFailedState: true)]
         #expect(removed(undoing, keep: 1) == [])
-        #expect(Retention.decide(undoing, keep: 1)[1].reason == "the recovery under way goes to it")
+        #expect(Retention.decide(undoing, keep: 1)[1].reason == "in use by the current recovery")
+    }
+
+    private func partial(_ generation: Int, hasEtcd: Bool = false) -> Retention.Candidate {
+        Retention.Candidate(
+            generation: generation,
+            isReadable: true,
+            isVerified: true,
+            isWhole: false,
+            hasEtcd: hasEtcd
+        )
+    }
+
+    @Test("counts whole ones: a partial one never pushes out the last whole one, nor the last with etcd")
+    func partialOnes() {
+        let whole = Retention.Candidate(generation: 1, isReadable: true, isVerified: true, hasEtcd: true)
+        #expect(removed([whole, partial(2), partial(3), partial(4)], keep: 2) == [2])
+        #expect(removed([whole, partial(2), partial(3)], keep: 1) == [2])
+        // What is older than a whole one is no longer needed, however many there are to keep.
+        #expect(removed([partial(1), point(2), partial(3)], keep: 5) == [1])
+        // Without a whole one the newest partial ones stay, and the last that has etcd.
+        #expect(removed([partial(1, hasEtcd: true), partial(2), partial(3), partial(4)], keep: 1) == [3, 2])
+        // Whole as the configuration has it, but without etcd: the older one with etcd stays.
+        #expect(removed([partial(1, hasEtcd: true), point(2), point(3)], keep: 1) == [2])
     }
 
     @Test("keeps at least one") func zero() {
@@ -65,7 +88,9 @@ import Testing
                 Retention.Candidate(
                     generation: generation,
                     isReadable: Int.random(in: 0..<5, using: &random) > 0,
-                    isVerified: Bool.random(using: &random)
+                    isVerified: Bool.random(using: &random),
+                    isWhole: Bool.random(using: &random),
+                    hasEtcd: Bool.random(using: &random)
                 )
             }
             let keep = Int.random(in: 1...4, using: &random)
@@ -73,11 +98,17 @@ import Testing
             let gone = Set(decisions.filter(\.isRemoved).map(\.generation))
             let left = candidates.filter { !gone.contains($0.generation) }
             #expect(removed(left, keep: keep).isEmpty)
-            if let best = candidates.last(where: { $0.isReadable && $0.isVerified }) {
-                #expect(!gone.contains(best.generation))
+            let wanted: [(Retention.Candidate) -> Bool] = [
+                { $0.isWhole && $0.isVerified }, { $0.isWhole }, { $0.hasEtcd },
+            ]
+            for isWanted in wanted {
+                if let best = candidates.last(where: { $0.isReadable && isWanted($0) }) {
+                    #expect(!gone.contains(best.generation))
+                }
             }
             #expect(candidates.allSatisfy { $0.isReadable || !gone.contains($0.generation) })
-            #expect(left.filter(\.isReadable).count >= min(keep, candidates.filter(\.isReadable).count))
+            let whole = candidates.filter { $0.isReadable && $0.isWhole }
+            #expect(left.filter { $0.isReadable && $0.isWhole }.count >= min(keep, whole.count))
         }
     }
 }

@@ -48,7 +48,7 @@ struct BadInputTests {
         try expect(
             try node.create("--dir", missing.string),
             73,
-            says: "the directory for recovery points '\(missing)' is not there",
+            says: "the directory for recovery points '\(missing)' does not exist",
             hint: "mount the recovery partition at '\(missing)'",
             on: node,
             as: points
@@ -97,7 +97,7 @@ struct BadInputTests {
         ] {
             try Shell.output("cat > '\(file)' <<< \"$TEXT\"", environment: ["TEXT": text])
             let result = try node.create("--config", file.string)
-            try expect(result, 78, says: says, hint: "mend the line in '\(file)'", on: node, as: points)
+            try expect(result, 78, says: says, hint: "fix the line in '\(file)'", on: node, as: points)
         }
         try Shell.output("rm '\(file)'")
         try expect(
@@ -119,7 +119,7 @@ struct BadInputTests {
                 try node.create(),
                 78,
                 says: "'\(file)', line 1: there is no key 'kep'",
-                hint: "mend the line",
+                hint: "fix the line",
                 on: node,
                 as: points
             )
@@ -316,7 +316,7 @@ struct BadInputTests {
         #expect(listed.items.map { $0["generation"].integer } == [1])
         let result = try node.create()
         #expect(result.status == 0, "\(result)")
-        #expect(result.errors.contains("Removed '7.partial', which a run that was cut has left"), "\(result)")
+        #expect(result.errors.contains("Removed '7.partial', left by an interrupted run"), "\(result)")
         #expect(try Shell.output("ls '\(node.store)/points'") == "1\n2\n")
         #expect(try node.backup("verify", "--all").status == 0)
     }

@@ -39,7 +39,7 @@ import Testing
             "profile = \"auto\" # default",
             "keep = 3 # \(root)/usr/lib/node-recovery/config.toml:1",
             "level = 5 # \(root)/usr/lib/node-recovery/config.toml:2",
-            "# jobs: one a processor # not set",
+            "# jobs: one per processor # not set",
             "[etcd]",
             "endpoint = \"http://127.0.0.1:1\" # \(root)/etc/node-recovery/config.toml:3",
         ] {

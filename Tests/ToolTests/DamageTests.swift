@@ -61,7 +61,6 @@ import Testing
             try damage("manifest.json", what, line)
         }
         try damage("manifest.json", "it is another one's", "cp ../1/manifest.json .")
-        try damage("manifest.json", "a later format", "sed -i 's/\"format_version\" : 1/\"format_version\" : 2/' $f")
         try damage("etc.tar.zst", "it is another component's", "cp usr-local.tar.zst etc.tar.zst")
         try damage(
             "etc.files.zst",

@@ -51,15 +51,17 @@ import Testing
                 OVERVIEW: Take a recovery point.
 
                 Reads the node and writes a new directory below DIR/points; nothing on the node
-                itself changes, but for the pin on the booted ostree deployment. Earlier
-                recovery points stay until the new one is verified. Needs root, and a file
-                system of its own at DIR.
+                itself changes, but for the pin on the booted ostree deployment. What has not
+                changed is shared with an earlier recovery point, and read back like the rest.
+                Earlier ones stay until the new one is verified. With --component or --skip the
+                recovery point is a partial one: it never replaces a whole one. Needs root, and
+                a file system of its own at DIR.
 
                   $ node-backup create --dry-run
                   $ node-backup create --keep 3 --timeout 8min
 
                 EXIT STATUS:
-                   0  the recovery point is there and was read back
+                   0  the recovery point is complete and was read back
                   64  the command line cannot be understood
                   65  what etcd sent, or what was written, is damaged
                   66  a component cannot be found on this node
@@ -73,7 +75,7 @@ import Testing
                 USAGE: node-backup create <options>
 
                 OPTIONS:
-                  --dir <dir>             Keep the recovery points in DIR (default:
+                  --dir <dir>             The directory with the recovery points (default:
                                           /var/recovery).
                   --root <dir>            Treat DIR as the node's '/'. (default: /)
                   --config <file>         Read the configuration from FILE alone (default:
@@ -91,7 +93,7 @@ import Testing
                   --exclude <pattern>     Leave this path or pattern out; may be repeated.
                   --level <level>         Compress at this level, 1 to 19 (default: follow the
                                           disk).
-                  --jobs <n>              Compress with this many threads (default: one a
+                  --jobs <n>              Compress with this many threads (default: one per
                                           processor).
                   --allow-rootfs          Keep the recovery points on the root file system if
                                           DIR lies there.
