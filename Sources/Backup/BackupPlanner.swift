@@ -44,7 +44,7 @@ struct BackupPlanner {
             do {
                 plan.entries.append(try await entry(for: component, profile: finding.profile, identity: identity))
             } catch let error as any OperatorError where request.leavesOutWhatFails && !(error is Stopped) {
-                plan.entries.append(skip(component, error.summary))
+                plan.entries.append(skip(component, error.summary, makesPartial: true))
             }
         }
         return plan

@@ -298,7 +298,9 @@ public enum ReadinessChecks {
         }.joined()
         try await proof.refuseUnlessBootable(wanted)
         let text = "'\(wanted.label)' is \(wanted.isBooted ? "booted" : "present and can be booted")"
-        guard !wanted.isPinned, let index = all.firstIndex(of: wanted) else { return .green("\(text), and pinned\(unneeded)") }
+        guard !wanted.isPinned, let index = all.firstIndex(of: wanted) else {
+            return .green("\(text), and pinned\(unneeded)")
+        }
         return .amber("\(text), but not pinned: the next upgrade can remove it", next: "ostree admin pin \(index)")
     }
 

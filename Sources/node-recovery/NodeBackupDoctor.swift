@@ -17,7 +17,7 @@ extension NodeBackup {
                 looked at) or red (a recovery would be refused), with what to type. Changes nothing.
 
                   $ node-backup doctor
-                  $ node-backup doctor --quiet --metrics /var/lib/prometheus/node-exporter/node-recovery.prom
+                  $ node-backup doctor --quiet --metrics /run/node-exporter/recovery.prom
 
                 \(exitStatuses(
                     (.done, "all is green"),

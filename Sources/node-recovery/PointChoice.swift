@@ -1,6 +1,7 @@
 import ArgumentParser
 import RecoveryPoints
 import Reporting
+import SystemPackage
 
 /// A recovery point on the command line: its number, or `latest` for the newest.
 enum PointChoice: ExpressibleByArgument, Equatable {
