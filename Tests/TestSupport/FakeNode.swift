@@ -119,8 +119,6 @@ public struct ScriptedDeployments: DeploymentInterface {
     public var present: [Deployment]?
     /// What is done when one is pinned.
     public var pinning: (@Sendable (Deployment) throws -> Void)?
-    /// What is done when one is unpinned.
-    public var unpinning: (@Sendable (Deployment) throws -> Void)?
     /// What keeps each one from being booted.
     public var obstacles: (@Sendable (Deployment) throws -> [String])?
     /// What is done when one is unpinned.
@@ -151,12 +149,6 @@ public struct ScriptedDeployments: DeploymentInterface {
     /// As ostree has it.
     public func configuration(of deployment: Deployment) -> FilePath {
         FilePath("/ostree/deploy/\(deployment.osName)/deploy/\(deployment.checksum).\(deployment.serial)/etc")
-    }
-
-    /// Does what ``unpinning`` says.
-    public func unpin(_ deployment: Deployment) async throws {
-        guard let unpinning else { throw Unscripted(call: "unpin of \(deployment.checksum)") }
-        try unpinning(deployment)
     }
 
     /// Gives what ``obstacles`` says.
