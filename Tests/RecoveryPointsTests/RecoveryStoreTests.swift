@@ -97,7 +97,7 @@ import Testing
         try Shell.output(
             """
             cd '\(directory / "points")'
-            mkdir 9223372036854775807 9223372036854775807.partial 99999999999999999999 0 -1 01
+            mkdir 9223372036854775807 9223372036854775807.partial 99999999999999999999 0 ./-1 01
             ln -s 1 7; touch 8
             """
         )
