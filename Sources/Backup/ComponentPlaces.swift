@@ -19,8 +19,14 @@ package enum ComponentPlaces {
     }
 
     /// The places of a component, and where links lead them below this root.
-    package static func of(_ component: ComponentName, in root: RootDirectory) throws -> [TreePath] {
-        try rows(component).flatMap { place in
+    /// - Parameter unusual: the subtrees that the recovery point names, where links led out of the usual places.
+    package static func of(
+        _ component: ComponentName,
+        in root: RootDirectory,
+        unusual: [String]? = nil
+    ) throws -> [TreePath] {
+        let named = (unusual ?? []).compactMap { FileName.bytes(of: $0).flatMap { TreePath(validating: $0) } }
+        return try (named.filter { !$0.isRoot } + rows(component)).flatMap { place in
             try place.isRoot || !root.exists(FilePath(place)) ? [place] : [place, root.resolve(FilePath(place))]
         }
     }

@@ -118,7 +118,7 @@ public struct PointVerifier {
         of point: RecoveryPoint
     ) throws -> [String] {
         guard let name = component.component else { return [] }
-        let places = try ComponentPlaces.of(name, in: RootDirectory(path: node.root))
+        let places = try ComponentPlaces.of(name, in: RootDirectory(path: node.root), unusual: component.places)
         guard !places.contains(where: \.isRoot) else { return [] }
         let lines = ArchiveIndexReader(
             from: try FrameReader(path: point.path(of: index), jobs: 1, cancellation: node.cancellation)
