@@ -65,7 +65,7 @@ struct ResolvedPlan {
         return entries.reduce(reserve) { $0 + $1.storedBytes } + (entries.map(\.workingBytes).max() ?? 0)
     }
 
-    /// Bytes of content of all components that are written anew.
+    /// Bytes of content of all components that are written again.
     var workBytes: Int64 {
         entries.reduce(0) { sum, entry in
             switch entry.work {
