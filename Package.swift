@@ -184,7 +184,7 @@ let package = Package(
             "LiveTests",
             [
                 "Backup", "Etcd", "OSTree", "ContainerRuntime", "Systemd", "NodeInterface", "RecoveryPoints",
-                "Reporting", "TestSupport", system,
+                "Files", "Reporting", "TestSupport", system,
             ]
         ),
     ]

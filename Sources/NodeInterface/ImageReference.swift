@@ -38,8 +38,9 @@ public struct ImageReference: Sendable, Hashable {
         }
     }
 
-    /// The name by which runtimes know the image: with its registry; with its digest, or else with its tag, which is
-    /// `latest` where none is written. Where there is a digest the tag says nothing, and runtimes drop it.
+    /// The name by which runtimes know the image: with its registry, and with its digest or else its tag.
+    ///
+    /// The tag is `latest` where none is written. Where there is a digest the tag says nothing, and runtimes drop it.
     public var canonical: String {
         if isID { return text }
         if let digest { return "\(repository)@\(digest)" }
