@@ -6,7 +6,7 @@ public import SystemPackage
 
 /// The figures of the backups in a directory, for machines that watch: what the recovery points and `status.json` say.
 public enum BackupFigures {
-    /// What the names of all metrics of the program begin with.
+    /// What the names of all metrics of the program start with.
     public static let prefix = "node_recovery_"
 
     /// The figures as they are now; a directory that cannot be read gives none.
@@ -27,7 +27,7 @@ public enum BackupFigures {
             if let begun = FileTime(iso8601: status.startedAt) {
                 metrics.add(
                     prefix + "backup_last_attempt_timestamp_seconds",
-                    "When the last backup was begun.",
+                    "When the last backup started.",
                     Double(begun.seconds)
                 )
             }
@@ -40,7 +40,7 @@ public enum BackupFigures {
         if let space = try? FileSystemSpace(at: directory) {  // ignored: the same
             metrics.add(
                 prefix + "backup_space_available_bytes",
-                "Free space where the recovery points lie.",
+                "Free space in the directory with the recovery points.",
                 Double(space.availableBytes)
             )
         }

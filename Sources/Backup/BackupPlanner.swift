@@ -163,7 +163,7 @@ struct BackupPlanner {
         )
     }
 
-    /// Where a component's tree really is; nothing when it is not there.
+    /// Where a component's tree really is; nothing when it does not exist.
     ///
     /// Systems with a read-only `/usr` have `/usr/local` as a link to a directory in `/var`.
     private func top(of path: String) throws -> [FilePath] {

@@ -50,7 +50,7 @@ public struct BackupRequest: Sendable {
     public var level: Int?
     /// How many threads compress.
     public var jobs: Int
-    /// Whether the directory may lie on the root file system.
+    /// Whether the directory may be on the root file system.
     public var allowsRootFileSystem = false
     /// Whether files that cannot be read are listed and left out.
     public var skipsUnreadable = false

@@ -67,7 +67,7 @@ struct ResolvedPlan {
             .addingSaturated(entries.map(\.workingBytes).max() ?? 0)
     }
 
-    /// Bytes of content of all components that are written anew.
+    /// Bytes of content of all components that are written again.
     var workBytes: Int64 {
         entries.reduce(0) { sum, entry in
             switch entry.work {

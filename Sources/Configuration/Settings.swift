@@ -15,7 +15,7 @@ public struct Settings: Sendable, Equatable {
     public var level: Int?
     /// `jobs`: how many threads compress; `nil` is one per processor.
     public var jobs: Int?
-    /// `allow_rootfs`: whether the directory may lie on the root file system.
+    /// `allow_rootfs`: whether the directory may be on the root file system.
     public var allowRootFileSystem = false
     /// `skip_unreadable`: whether a file that cannot be read is listed and left out instead of failing the backup.
     public var skipUnreadable = false

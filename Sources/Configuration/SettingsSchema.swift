@@ -12,7 +12,7 @@ public enum SettingsSchema {
         Key("", "timeout", .duration, \.timeout, "The longest that one backup may take", unset: "no limit", "8min"),
         Key("", "level", .integer(1...19), \.level, "Compression level of zstd", unset: "follows the disk", "3"),
         Key("", "jobs", .integer(1...64), \.jobs, "How many threads compress", unset: "one per processor", "2"),
-        Key("", "allow_rootfs", .boolean, \.allowRootFileSystem, "Whether dir may lie on the root file system"),
+        Key("", "allow_rootfs", .boolean, \.allowRootFileSystem, "Whether dir may be on the root file system"),
         Key("", "skip_unreadable", .boolean, \.skipUnreadable, "List a file that cannot be read instead of failing"),
         Key(
             "",

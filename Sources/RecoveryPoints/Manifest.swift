@@ -124,7 +124,7 @@ public struct Manifest: Codable, Sendable, Equatable {
     }
 }
 
-/// That a recovery point is the state that a recovery found, the way back out of it.
+/// That a recovery point is the state that a recovery found, its undo point.
 public struct FailedStateEntry: Codable, Sendable, Equatable {
     /// The identity of the recovery, 16 hexadecimal digits.
     public var recovery: String
@@ -167,9 +167,9 @@ public struct ComponentEntry: Codable, Sendable, Equatable {
     public var sourceFiles: Int64
     /// Bytes of content before compression.
     public var sourceBytes: Int64
-    /// The generation that first wrote these files, when they are shared with it; absent when written anew.
+    /// The generation that first wrote these files, when they are shared with it; absent when written again.
     public var sharedWith: Int?
-    /// What lies in the component's trees and was left out on purpose, and why.
+    /// What is in the component's trees and was left out on purpose, and why.
     public var leftOut: [PathNote]
     /// Files that kept changing while they were read; what is stored is one moment of each or a mix of two.
     public var unstable: [PathNote]

@@ -9,7 +9,7 @@ public struct RecoveryPoint: Sendable {
     public let generation: Int
     /// What it holds.
     public let manifest: Manifest
-    /// SHA-256 of the manifest as it lies on disk.
+    /// SHA-256 of the manifest as it is on disk.
     public let manifestDigest: SHA256Digest
 
     static let manifestName = FilePath.Component(Manifest.fileName)!  // a literal without a slash

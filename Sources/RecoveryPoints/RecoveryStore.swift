@@ -21,7 +21,7 @@ public final class RecoveryStore: Sendable {
     public static let lockName: FilePath.Component = "lock"
 
     /// The store in an existing directory.
-    /// - Throws: `StoreError.noStore` when the directory is not there.
+    /// - Throws: `StoreError.noStore` when the directory does not exist.
     public init(path: FilePath) throws(StoreError) {
         self.path = path
         do {

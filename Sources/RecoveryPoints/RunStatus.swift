@@ -9,13 +9,13 @@ public struct RunStatus: Codable, Sendable, Equatable {
 
     /// The states of a backup, by the names that TALM's hub shows.
     public enum State: String, Codable, Sendable {
-        /// The run looks whether it can begin.
+        /// The run checks whether it can start.
         case preparingToStart = "PreparingToStart"
         /// The plan stands; nothing was written yet.
         case starting = "Starting"
         /// Components are being written or verified.
         case active = "Active"
-        /// The recovery point is there.
+        /// The recovery point is complete.
         case succeeded = "Succeeded"
         /// Stopped by a signal or by the time limit.
         case backupTimeout = "BackupTimeout"
@@ -70,7 +70,7 @@ public struct RunStatus: Codable, Sendable, Equatable {
     /// Why the run failed; absent unless it did.
     public var error: Failure?
 
-    /// A run that has begun.
+    /// A run that has started.
     public init(state: State, pid: Int32, startedAt: String) {
         self.state = state
         self.pid = pid
@@ -89,7 +89,7 @@ public struct RunStatus: Codable, Sendable, Equatable {
         case totalBytes = "total_bytes"
     }
 
-    /// The document as it lies on disk.
+    /// The document as it is on disk.
     public func encoded() throws(StoreError) -> [UInt8] {
         try Document.encode(self)
     }

@@ -21,7 +21,7 @@ extension NodeBackup {
 
                     \(exitStatuses(
                         (.done, "shown"),
-                        (.noInput, "the root is not there"),
+                        (.noInput, "the root does not exist"),
                         (.config, "a line of a configuration file cannot be used")
                     ))
                     """

@@ -59,7 +59,7 @@ extension NodeBackup {
         @Option(help: ArgumentHelp("Compress with this many threads (default: one per processor).", valueName: "n"))
         var jobs: Int?
 
-        @Flag(help: "Keep the recovery points on the root file system if DIR lies there.")
+        @Flag(help: "Accept a DIR on the root file system.")
         var allowRootfs = false
 
         @Flag(help: "List files that cannot be read and leave them out, instead of failing.")

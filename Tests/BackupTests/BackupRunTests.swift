@@ -346,7 +346,7 @@ import Testing
         #expect(member.now.withLock(\.snapshots) == 1)
         let forecast = try await BackupRun(request, on: node, meter: meter).forecast()
         #expect(forecast.components[0].action == "share")
-        #expect(forecast.components[0].note == "unchanged since recovery point 1")
+        #expect(forecast.components[0].note == "unchanged since recovery point 3")
         let results = try PointVerifier(node: node, jobs: 2).verify(try RecoveryStore(path: recovery).point(3))
         #expect(results["etcd"]?.faults == [])
     }

@@ -124,7 +124,7 @@ import Testing
             ("abababab", "abababax", "'components[0].files[0].sha256' has an invalid value"),
             ("\"duration_seconds\" : 1.5", "\"duration_seconds\" : 1e300", "its duration is 1e+300 s"),
             ("\"generation\" : 7", "\"generation\" : 9223372036854775807", "its generation is 9223372036854775807"),
-            ("\"generation\" : 7", "\"generation\" : 92233720368547758070", "'generation' "),
+            ("\"generation\" : 7", "\"generation\" : 92233720368547758070", "it is not JSON"),
             ("\"format_version\" : 1", "\"format_version\" : 0", "its format version is 0"),
             ("\"source_bytes\" : 20", "\"source_bytes\" : -20", "component 'etc' has a negative size"),
             ("\"profile\" : \"kubeadm\",", "", "it has no 'profile'"),

@@ -3,23 +3,25 @@ import TestSupport
 import Testing
 
 /// Reproductions of faults that were found by hand: `../shared/cases/NAME.sh PROGRAMS` beside the project.
-@Suite("The cases", .enabled(if: Tier.live.isWanted && !CasesTests.present.isEmpty, Tier.live.comment))
-struct CasesTests {
+private enum Case {
     /// Those that the program passes; the others follow as it does.
     private static let names = [
         "junk-manifest"
     ]
 
-    private static let directory = FilePath(#filePath).removingLastComponent().removingLastComponent()
+    static let directory = FilePath(#filePath).removingLastComponent().removingLastComponent()
         .removingLastComponent().removingLastComponent().appending("shared/cases")
 
     /// Those of the names that are beside the project.
     static let present = names.filter { (try? Shell.run("test -x '\(directory)/\($0).sh'"))?.status == 0 }
+}
 
-    @Test("end as they should", arguments: present) func ends(name: String) throws {
+@Suite("The cases", .enabled(if: Tier.live.isWanted && !Case.present.isEmpty, Tier.live.comment))
+struct CasesTests {
+    @Test("end as they should", arguments: Case.present) func ends(name: String) throws {
         let directory = try TemporaryDirectory()
         let tool = try Tool(in: directory)
-        let result = try Shell.run("'\(Self.directory)/\(name).sh' '\(directory / "bin")' 2>&1")
+        let result = try Shell.run("'\(Case.directory)/\(name).sh' '\(directory / "bin")' 2>&1")
         #expect(result.status == 0, "\(result.output)")
         withExtendedLifetime(tool) {}
     }

@@ -45,6 +45,16 @@ import Testing
         #expect(Set(options).count == options.count)
     }
 
+    @Test("has examples that fit on a line of 80 columns, so that none breaks inside a command") func examples() {
+        let configurations = Self.commands.map { $0.command.configuration } + [NodeBackup.Doctor.configuration]
+        let examples = configurations.flatMap { $0.discussion.split(separator: "\n") }.filter { $0.hasPrefix("  $ ") }
+        #expect(examples.count > 15)
+        // Of the examples of etcd-snapshot one goes on behind a backslash.
+        for line in examples where !line.contains("etcd-snapshot ") {
+            #expect(line.count <= 80, "\(line)")
+        }
+    }
+
     @Test("of create, word for word") func create() {
         #expect(
             NodeBackup.helpMessage(for: NodeBackup.Create.self, columns: 80).trimmed == """
@@ -95,8 +105,7 @@ import Testing
                                           disk).
                   --jobs <n>              Compress with this many threads (default: one per
                                           processor).
-                  --allow-rootfs          Keep the recovery points on the root file system if
-                                          DIR lies there.
+                  --allow-rootfs          Accept a DIR on the root file system.
                   --skip-unreadable       List files that cannot be read and leave them out,
                                           instead of failing.
                   --no-verify             Do not read the recovery point back before it counts.
