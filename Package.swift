@@ -99,8 +99,8 @@ let package = Package(
         module(
             "Recovery",
             [
-                "Backup", "Archives", "Certificates", "NodeInterface", "RecoveryPoints", "Files", "Reporting", logging,
-                system,
+                "Backup", "Archives", "Certificates", "NodeInterface", "RecoveryPoints", "Files", "Reporting", "YAML",
+                logging, system,
             ]
         ),
 

@@ -13,8 +13,8 @@ package struct KubeletSettings {
     package private(set) var configurationFile: FilePath?
     /// `staticPodPath`, or the flag `--pod-manifest-path`.
     package private(set) var staticPodPath: FilePath?
-    /// Files that the configuration names: its authority, its serving certificate.
-    package private(set) var namedFiles: [FilePath] = []
+    /// The serving certificate, where the configuration or a flag names one.
+    package private(set) var certificates: [FilePath] = []
 
     /// Text with the kubelet's flags.
     private static let flagFiles: [FilePath] = [
@@ -55,17 +55,11 @@ package struct KubeletSettings {
             sources.append(file)
             configurationFile = file
             staticPodPath = document["staticPodPath"]?.string.map { FilePath($0) }
-            let names = [
-                document["authentication"]?["x509"]?["clientCAFile"], document["tlsCertFile"],
-                document["tlsPrivateKeyFile"],
-            ]
-            namedFiles = names.compactMap { $0?.string }.filter { $0.hasPrefix("/") }.map { FilePath($0) }
+            if let path = document["tlsCertFile"]?.string { certificates = [FilePath(path)] }
             break
         }
         if let flag = flags["pod-manifest-path"], flag.hasPrefix("/") { staticPodPath = FilePath(flag) }
-        for name in ["client-ca-file", "tls-cert-file"] {
-            if let path = flags[name], path.hasPrefix("/") { namedFiles.append(FilePath(path)) }
-        }
+        if let path = flags["tls-cert-file"] { certificates.append(FilePath(path)) }
     }
 
     private static func read(_ path: FilePath, in files: any FileSource) -> [UInt8]? {

@@ -47,7 +47,7 @@ package struct StaticPod {
     }
 
     /// The paths of the node that the pod mounts (`hostPath`).
-    var hostPaths: [FilePath] { volumes.values.map(\.self).sorted { $0.string < $1.string } }
+    package var hostPaths: [FilePath] { volumes.values.map(\.self).sorted { $0.string < $1.string } }
 
     /// The images of its containers, as the manifest names them.
     package var images: [String] {

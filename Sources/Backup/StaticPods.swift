@@ -115,21 +115,33 @@ package struct StaticPods {
 }
 
 extension StaticPod {
-    /// The paths of the node that options of its containers name, mapped through its volumes, each once.
-    package var namedPaths: [FilePath] {
-        var paths: Set<FilePath> = []
+    /// The paths of the node that its containers' command lines name, mapped through its volumes, with the name of the
+    /// option; without one it is empty.
+    package var namedFiles: [(option: String, path: FilePath)] {
+        var found: [(option: String, path: FilePath)] = []
         for container in allContainers {
             let script = container.words.flatMap { ShellScript($0).commands.joined() }
+            var option = ""
             for word in container.words + script {
-                let value = word.hasPrefix("-") ? word.drop { $0 != "=" }.dropFirst() : word[...]
-                guard value.hasPrefix("/"), let path = nodePath(of: FilePath(String(value)), in: container) else {
-                    continue
+                var value = word[...]
+                if word.hasPrefix("-") {
+                    let name = word.drop { $0 == "-" }.prefix { $0 != "=" }
+                    option = String(name)
+                    value = word.drop { $0 != "=" }.dropFirst()
                 }
-                paths.insert(path)
+                if value.hasPrefix("/"), let path = nodePath(of: FilePath(String(value)), in: container),
+                    !found.contains(where: { $0 == (option, path) })
+                {
+                    found.append((option, path))
+                }
+                if !word.hasPrefix("-") || word.contains("=") { option = "" }
             }
         }
-        return paths.sorted { $0.string < $1.string }
+        return found
     }
+
+    /// The same without the options, each once.
+    var namedPaths: [FilePath] { Set(namedFiles.map(\.path)).sorted { $0.string < $1.string } }
 }
 
 /// Collects subtrees, and with each what its links lead to, so that a restore brings back files and not only links.

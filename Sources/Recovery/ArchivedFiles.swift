@@ -29,8 +29,9 @@ struct ArchivedFiles: FileSource {
     /// What is looked at of each component, and which files of it are read: what says who somebody is, until when, and
     /// which images are wanted.
     private static let wanted: [(component: ComponentName, top: TreePath, isRead: @Sendable (TreePath) -> Bool)] = [
-        (.staticPods, .root, { isManifest($0) || hasEnding($0, ".crt", ".env") }),
-        (.kubelet, TreePath(unchecked: Array("var/lib/kubelet/pki".utf8)), { _ in true }),
+        (.staticPods, .root, { !hasEnding($0, ".key", "-key.pem") }),
+        (.kubelet, "var/lib/kubelet", { path in kubeletFiles.contains { path.isWithin($0) } }),
+        (.etc, "etc", { path in settings.contains { path.isWithin($0) } && !hasEnding(path, ".key", "-key.pem") }),
     ]
 
     /// Reads the archives of a recovery point as far as they are needed.
@@ -49,10 +50,11 @@ struct ArchivedFiles: FileSource {
             while let record = try lines.next() {
                 guard record.path.isWithin(top) else { continue }
                 guard record.kind == .regular else {
-                    add(record)
+                    // Directories of pods below the kubelet's are many, and nothing in them is asked for.
+                    if component != .kubelet || isRead(record.path) { add(record) }
                     continue
                 }
-                guard isRead(record.path), record.size <= Self.limitBytes else { continue }
+                guard isRead(record.path), record.size <= Self.limitBytes(of: record.path) else { continue }
                 contents.insert(record.hardLink ?? record.path)
                 if let first = record.hardLink { linked.append((record.path, first)) }
             }
@@ -73,11 +75,23 @@ struct ArchivedFiles: FileSource {
         }
     }
 
-    private static let limitBytes: Int64 = 4 << 20
-
-    private static func isManifest(_ path: TreePath) -> Bool {
-        path.isWithin(TreePath(unchecked: Array("etc/kubernetes/manifests".utf8)))
+    /// The largest file that is read: manifests can be long, what else is asked for is short.
+    private static func limitBytes(of path: TreePath) -> Int64 {
+        hasEnding(path, ".yaml", ".yml", ".json") ? 4 << 20 : 256 << 10
     }
+
+    private static let kubeletFiles: [TreePath] = [
+        "var/lib/kubelet/pki", "var/lib/kubelet/config.yaml", "var/lib/kubelet/kubeconfig",
+        "var/lib/kubelet/kubeadm-flags.env",
+    ]
+    /// Kubeconfigs, settings of the kubelet, an etcd that systemd runs and its certificates.
+    private static let settings: [TreePath] = [
+        "etc/kubernetes/admin.conf", "etc/kubernetes/super-admin.conf", "etc/kubernetes/kubelet.conf",
+        "etc/kubernetes/kubelet-config.yaml", "etc/kubernetes/kubelet.env", "etc/kubernetes/kubelet",
+        "etc/kubernetes/ssl", "etc/default/kubelet", "etc/sysconfig/kubelet", "etc/systemd/system/kubelet.service",
+        "etc/systemd/system/kubelet.service.d", "etc/systemd/system/etcd.service",
+        "etc/systemd/system/etcd.service.d", "etc/default/etcd", "etc/etcd.env", "etc/etcd", "etc/ssl/etcd",
+    ]
 
     private static func hasEnding(_ path: TreePath, _ endings: String...) -> Bool {
         endings.contains { path.bytes.suffix($0.utf8.count).elementsEqual($0.utf8) }

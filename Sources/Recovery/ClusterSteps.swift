@@ -52,9 +52,9 @@ enum ClusterSteps {
         case .swapped: return .done("the restored one was in place already")
         case .nothing:
             guard case .done(_, let values) = try context.stageEtcd(entry) else { break }
-            try placement.swap()
+            try context.whileEtcdIsStopped { try placement.swap() }
             return .done("the restored one is in place, the failed one is kept", values: values)
-        case .staged: try placement.swap()
+        case .staged: try context.whileEtcdIsStopped { try placement.swap() }
         }
         return .done("the restored one is in place, the failed one is kept")
     }

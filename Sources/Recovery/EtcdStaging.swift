@@ -34,6 +34,17 @@ extension RecoveryContext {
         return try EtcdPlacement(member, in: root, recovery: identity)
     }
 
+    /// Runs `body` while an etcd that systemd runs is stopped, and starts it afterwards; a static pod is stopped with all
+    /// pods.
+    func whileEtcdIsStopped(_ body: () throws -> Void) throws {
+        guard let unit = try etcdMember().unit, let units = node.units, try units.state(of: unit).exists else {
+            return try body()
+        }
+        try units.stop(unit, limit: request.stopLimit)
+        try body()
+        try units.start(unit, limit: request.stopLimit * 2)
+    }
+
     /// Restores the snapshot beside etcd's data, whole and on the disk, and changes nothing of that.
     func stageEtcd(_ component: ComponentEntry) throws -> StepOutcome {
         guard let stored = component.file(.snapshot) else {

@@ -83,7 +83,7 @@ struct Proof {
 
     /// The certificates of the point without which its control plane cannot run.
     func certificates(in files: ArchivedFiles) throws -> [DatedCertificate] {
-        try DatedCertificate.all(RecoveryCertificates.paths(in: files.staticPods), read: files.read)
+        try DatedCertificate.all(in: files)
     }
 
     /// Whether the images of the point's static pods are in the runtime.

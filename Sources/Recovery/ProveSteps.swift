@@ -53,6 +53,10 @@ enum ProveSteps {
 
     @Sendable static func certificates(_ context: RecoveryContext) async throws -> StepOutcome {
         let found = try context.proof.certificates(in: context.pointFiles())
+        if let early = CertificatesFromTheFuture(found, now: context.node.now()) {
+            guard context.skips(.certificates) else { throw early }
+            context.node.log.warning("\(early.summary), continuing as asked")
+        }
         let now = context.node.now().seconds
         let expired = found.filter { $0.notAfter < now }.map(\.text)
         guard expired.isEmpty || context.skips(.certificates) else {

@@ -17,6 +17,7 @@ public enum ReadinessChecks {
         Check("identity", "It is of this node", .proof, identity, next: "upgrade-recovery --skip-check identity"),
         Check("certificates", "The certificates in it have not expired", .proof, certificates),
         Check("etcd-member", "It identifies its etcd member", .proof, etcdMember, next: "node-backup create"),
+        Check("layout", "Its static pods, keys and etcd are where they can be taken", .own, layout),
         Check("deployment", "Its deployment is present, can be booted and is pinned", .proof, deployment),
         Check("images", "The images of its static pods are present", .proof, images, next: "crictl pull IMAGE"),
         Check("image-store", "A power cut does not cost the images", .own, imageStore),
@@ -257,9 +258,7 @@ public enum ReadinessChecks {
         if let lost = subject.lostProfile(profile) { return lost }
         guard profile != .plain else { return .green("none are needed: the profile is plain") }
         let root = subject.root
-        let found = try DatedCertificate.all(RecoveryCertificates.paths(in: root)) { path throws(FilesError) in
-            try root.exists(path) ? try root.readFile(path, limitBytes: 1 << 20) : nil
-        }
+        let found = try DatedCertificate.all(in: root)
         return verdict(on: found, subject, place: "on the node", isNeeded: false)
     }
 
@@ -277,6 +276,9 @@ public enum ReadinessChecks {
             : subject.isOpenShift
                 ? "oc adm certificate approve $(oc get csr -o name)"
                 : "kubeadm certs renew all, then node-backup create"
+        if let early = CertificatesFromTheFuture(found, now: subject.node.now()) {
+            return isNeeded ? .red(early.summary, next: "timedatectl set-ntp true") : .amber(early.summary, next: "timedatectl set-ntp true")
+        }
         let expired = found.filter { $0.notAfter < now }
         guard expired.isEmpty else {
             let names = expired.prefix(3).map(\.text).joined(separator: "; ")
@@ -304,6 +306,35 @@ public enum ReadinessChecks {
         try EtcdPlacement(member, in: subject.root, recovery: "0").refuseUnlessReplaceable()
         try Proof.refuseSeveralMembers(entry.members?.map(\.name) ?? [])
         return .green("member '\(member.name)', revision \(entry.currentRevision), \(ByteCount(entry.totalSizeBytes))")
+    }
+
+    /// What a backup of this node would not take, or would not understand.
+    @Sendable private static func layout(_ subject: ReadinessSubject) async throws -> Verdict {
+        let root = subject.root
+        try PhysicalSysroot.refuse(root)
+        let retry = "node-backup create --dry-run"
+        let pods = try StaticPods(in: root)
+        let places = try pods.places(in: root)
+        if let remark = places.remarks.first {
+            return .red(remark, next: "node-backup create --dry-run")
+        }
+        let finding = try ProfileDetector.detect(in: root)
+        let profile = try subject.profile()
+        if profile == .plain, let sign = finding.signs.first {
+            return .amber(
+                "this looks like Kubernetes ('\(sign)'), but neither etcd nor an API server was found; if it is a control "
+                    + "plane, say so with --profile",
+                next: retry
+            )
+        }
+        if profile != .plain, let other = try KubeletSettings(in: root).unusualRoot {
+            return .amber("the kubelet's state is in '\(other)' (--root-dir), which no component takes", next: retry)
+        }
+        if let remark = pods.remarks.first { return .amber(remark, next: "ls -la \(pods.directories[0])") }
+        let count = pods.pods.count
+        return .green(
+            profile == .plain ? "a plain node" : "\(count) static pod\(count == 1 ? "" : "s"), nothing is left out"
+        )
     }
 
     @Sendable private static func deployment(_ subject: ReadinessSubject) async throws -> Verdict {

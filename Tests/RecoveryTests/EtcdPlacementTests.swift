@@ -416,3 +416,52 @@ import Testing
         #expect(throws: RecoveryError.self) { try read(.plain) }
     }
 }
+
+@Suite("The certificates of a node") struct RecoveryCertificatesTests {
+    private let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    @Test("are those that pods, kubeconfigs and the kubelet name, and none that nothing uses") func named() throws {
+        try Shell.output(
+            """
+            set -e; cd '\(directory.path)'
+            mkdir -p etc/kubernetes/manifests etc/kubernetes/ssl/old etc/kubernetes/pki/old var/lib/kubelet/pki opt/k
+            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3 -subj /CN=one \
+                -keyout key -out cert 2> /dev/null
+            for name in etc/kubernetes/ssl/apiserver.crt etc/kubernetes/ssl/ca.crt etc/kubernetes/ssl/old/x.crt \
+                etc/kubernetes/pki/old/y.crt var/lib/kubelet/pki/serving.crt opt/k/scheduler.crt; do cp cert $name; done
+            cat > etc/kubernetes/manifests/api.yaml << END
+            kind: Pod
+            metadata: {name: api}
+            spec:
+              containers:
+              - name: api
+                command: [kube-apiserver, --tls-cert-file=/ssl/apiserver.crt, --client-ca-file=/ssl/ca.crt]
+                volumeMounts: [{name: s, mountPath: /ssl}]
+              - name: scheduler
+                command: [kube-scheduler, --kubeconfig, /c/scheduler.conf]
+                volumeMounts: [{name: c, mountPath: /c}]
+              volumes: [{name: s, hostPath: {path: /etc/kubernetes/ssl}}, {name: c, hostPath: {path: /opt/k}}]
+            END
+            printf 'users: [{name: s, user: {client-certificate: scheduler.crt}}]\\n' > opt/k/scheduler.conf
+            printf 'users: [{name: a, user: {client-certificate-data: %s}}]\\n' "$(base64 -w0 cert)" \
+                > etc/kubernetes/admin.conf
+            printf 'kind: KubeletConfiguration\\ntlsCertFile: /var/lib/kubelet/pki/serving.crt\\n' \
+                > var/lib/kubelet/config.yaml
+            """
+        )
+        let found = try DatedCertificate.all(in: RootDirectory(path: directory.path))
+        #expect(
+            found.map(\.path.string) == [
+                "/var/lib/kubelet/pki/serving.crt", "/etc/kubernetes/ssl/apiserver.crt", "/etc/kubernetes/admin.conf",
+                "/opt/k/scheduler.crt",
+            ]
+        )
+        #expect(found.allSatisfy { $0.commonName == "one" && $0.notAfter - $0.notBefore == 3 * 86_400 })
+        let early = CertificatesFromTheFuture(found, now: FileTime(seconds: 0, nanoseconds: 0))
+        #expect(early?.summary.contains("the clock says 1970-01-01") == true)
+        #expect(early?.summary.contains("4 certificates") == true)
+        #expect(CertificatesFromTheFuture(found, now: FileTime(seconds: found[0].notBefore, nanoseconds: 0)) == nil)
+    }
+}

@@ -84,8 +84,9 @@ import Testing
     @Test("has names of its own for its checks, which never change") func names() {
         #expect(
             ReadinessChecks.listing.map(\.name) == [
-                "partition", "recovery", "point", "verified", "identity", "certificates", "etcd-member", "deployment",
-                "images", "image-store", "recovery-space", "backup-space", "etcd", "live-certificates", "clock",
+                "partition", "recovery", "point", "verified", "identity", "certificates", "etcd-member", "layout",
+                "deployment", "images", "image-store", "recovery-space", "backup-space", "etcd", "live-certificates",
+                "clock",
             ]
         )
     }
@@ -351,7 +352,7 @@ import Testing
         let node = try await RecoveryNode(profile, breaks: false)
         let context = try node.context()
         let files = try context.pointFiles()
-        for path in try RecoveryCertificates.paths(in: files.staticPods) {
+        for path in try RecoveryCertificates.places(in: context.root).map(\.path) {
             let onNode = try context.root.exists(path) ? try context.root.readFile(path, limitBytes: 1 << 20) : nil
             #expect(try files.read(path) == onNode, "\(path)")
         }

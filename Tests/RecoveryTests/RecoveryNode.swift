@@ -83,8 +83,10 @@ final class RecoveryNode {
               - name: \(name)
                 image: \(Self.image)
                 command: [\(command)]
-                volumeMounts: [{name: data, mountPath: /var/lib/etcd}]
-              volumes: [{name: data, hostPath: {path: /var/lib/etcd}}]
+                volumeMounts: [{name: data, mountPath: /var/lib/etcd}, {name: keys, mountPath: /keys}]
+              volumes:
+              - {name: data, hostPath: {path: /var/lib/etcd}}
+              - {name: keys, hostPath: {path: /etc/kubernetes/pki/etcd}}
             """
         }
         try Shell.output(
@@ -114,7 +116,7 @@ final class RecoveryNode {
         case .kubeadm:
             let options =
                 "etcd, --name=node-7, --initial-advertise-peer-urls=https://127.0.0.1:2380, "
-                + "--data-dir=/var/lib/etcd, --listen-client-urls=http://127.0.0.1:2379"
+                + "--cert-file=/keys/server.crt, --data-dir=/var/lib/etcd, --listen-client-urls=http://127.0.0.1:2379"
             try Shell.output(
                 """
                 set -e
@@ -125,7 +127,9 @@ final class RecoveryNode {
                 END
                 sed -i 's/^                //' manifests/etcd.yaml
                 printf '%s\\n' 'apiVersion: v1' 'kind: Pod' 'metadata: {name: kube-apiserver}' 'spec:' '  containers:' \
-                    '  - {name: kube-apiserver, image: "\(Self.image)"}' '  volumes:' \
+                    '  - name: kube-apiserver' '    image: "\(Self.image)"' \
+                    '    command: [kube-apiserver, --tls-cert-file=/pki/apiserver.crt]' \
+                    '    volumeMounts: [{name: pki, mountPath: /pki}]' '  volumes:' \
                     '  - {name: pki, hostPath: {path: /etc/kubernetes/pki}}' > manifests/kube-apiserver.yaml
                 cp ../../var/lib/kubelet/pki/kubelet-client-1.pem pki/apiserver.crt
                 cp ../../var/lib/kubelet/pki/kubelet-client-1.pem pki/etcd/server.crt

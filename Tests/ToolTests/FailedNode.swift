@@ -173,8 +173,13 @@ final class FailedNode: Sendable {
                 - --data-dir=/var/lib/etcd
                 - --listen-client-urls=http://127.0.0.1:\(port)
                 - --initial-advertise-peer-urls=http://127.0.0.1:2380
+                - --tls-cert-file=/etc/kubernetes/pki/apiserver.crt
+                volumeMounts:
+                - {name: pki, mountPath: /etc/kubernetes/pki}
+                - {name: data, mountPath: /var/lib/etcd}
               volumes:
               - {name: pki, hostPath: {path: /etc/kubernetes/pki}}
+              - {name: data, hostPath: {path: /var/lib/etcd}}
             END
             sed 's/etcd/kube-apiserver/g' etc/kubernetes/manifests/etcd.yaml > etc/kubernetes/manifests/kube-apiserver.yaml
             openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 9000 -subj /CN=kube-apiserver \
