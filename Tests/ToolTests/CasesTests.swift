@@ -6,7 +6,7 @@ import Testing
 private enum Case {
     /// Those that the program passes; the others follow as it does.
     private static let names = [
-        "junk-manifest"
+        "etcd-link-in-root", "etcd-wal-dir", "junk-manifest", "several-members",
     ]
 
     static let directory = FilePath(#filePath).removingLastComponent().removingLastComponent()
