@@ -90,6 +90,8 @@ struct ComponentWriter {
         guard report.faults.isEmpty, let contents = report.status else {
             throw BackupError.snapshotDamaged(endpoint: "\(endpoint)", faults: report.faults)
         }
+        let members = memberNames(endpoint)
+        try warn(of: contents, members)
         manifest.etcd = EtcdEntry(
             endpoint: "\(endpoint)",
             serverVersion: status.serverVersion,
@@ -107,7 +109,11 @@ struct ComponentWriter {
                 revision: contents.currentRevision,
                 endpoint,
                 node
-            )
+            ),
+            storageVersion: contents.version.isEmpty ? nil : contents.version,
+            clusterVersion: contents.clusterVersion.isEmpty ? nil : contents.clusterVersion,
+            members: members,
+            restoredSizeBytes: contents.restoredSizeBytes > 0 ? contents.restoredSizeBytes : nil
         )
         return ComponentEntry(
             name: name.rawValue,
@@ -115,6 +121,35 @@ struct ComponentWriter {
             sourceFiles: 1,
             sourceBytes: length
         )
+    }
+
+    /// The members' names as the member itself lists them; `nil` when it does not answer that.
+    private func memberNames(_ endpoint: EtcdEndpoint) -> [String]? {
+        do {
+            let members = try node.etcd.members(of: endpoint, limit: .seconds(5))
+            return members.isEmpty ? nil : members.prefix(100).map(\.label)
+        } catch {
+            node.log.debug("etcd's members are not known: \(error)")
+            return nil
+        }
+    }
+
+    /// Warns of what a recovery to this snapshot would refuse or run into.
+    private func warn(of contents: SnapshotStatus, _ members: [String]?) throws {
+        let misfits = EtcdPodFacts.misfits(
+            of: try EtcdPodFacts.read(from: RootDirectory(path: node.root)),
+            storageVersion: contents.version,
+            clusterVersion: contents.clusterVersion,
+            restoredSizeBytes: contents.restoredSizeBytes
+        )
+        var texts = misfits.refusals + misfits.warnings
+        if let members, members.count > 1 {
+            texts.append(
+                "etcd has \(members.count) members (\(members.prefix(5).joined(separator: ", "))): a recovery makes a cluster "
+                    + "of one, and only with --force-new-cluster"
+            )
+        }
+        for text in texts { node.log.warning("\(text), continuing", metadata: ["component": "etcd"]) }
     }
 
     // MARK: trees

@@ -53,6 +53,11 @@ package struct StaticPod {
             .compactMap { $0["image"]?.string }
     }
 
+    /// The image of a container; `nil` when the pod has no such container.
+    func image(ofContainer name: String) -> String? {
+        containers.first { $0["name"]?.string == name }?["image"]?.string
+    }
+
     private var containers: [YAMLNode] { document["spec"]?["containers"]?.items ?? [] }
 }
 

@@ -100,6 +100,34 @@ struct Proof {
         try EtcdMember.read(from: files.staticPods, profile: point.profile, nodeName: point.manifest.node.name)
     }
 
+    /// What keeps the etcd that the recovery brings back from running on the snapshot's data.
+    ///
+    /// That etcd is the one of the point's static pods; without them the one of the node's.
+    func etcdMisfits(in files: some PointContents) throws -> EtcdPodFacts.Misfits {
+        guard let entry = point.manifest.etcd else { return EtcdPodFacts.Misfits() }
+        return EtcdPodFacts.misfits(
+            of: try EtcdPodFacts.read(from: files.staticPods ?? root),
+            storageVersion: entry.storageVersion,
+            clusterVersion: entry.clusterVersion,
+            // A snapshot with free pages becomes smaller: without a forecast, nothing is said.
+            restoredSizeBytes: entry.restoredSizeBytes ?? 0
+        )
+    }
+
+    /// Refuses what etcd would refuse, and a snapshot of a cluster that has other members.
+    /// - Throws: ``RecoveryError/etcdUnfit(_:)``, ``RecoveryError/severalMembers(_:)``.
+    func refuseUnlessEtcdFits(
+        in files: some PointContents,
+        skips: (RecoveryRequest.Check) -> Bool
+    ) throws {
+        if let members = point.manifest.etcd?.members, members.count > 1, !skips(.members) {
+            throw RecoveryError.severalMembers(members)
+        }
+        guard !skips(.etcd) else { return }
+        let refusals = try etcdMisfits(in: files).refusals
+        if !refusals.isEmpty { throw RecoveryError.etcdUnfit(refusals) }
+    }
+
     /// The engine that makes the trees of a component equal to the point; `nil` when the point has none.
     func restorer(for component: ComponentName) throws -> TreeRestorer? {
         guard let entry = point.manifest.component(component), let archive = entry.file(.archive),
@@ -137,9 +165,13 @@ struct Proof {
         }
         if let etcd = point.manifest.etcd {
             let place = root.fullPath(of: try etcdMember(in: files).dataDirectory)
-            // For a while it is there twice: unpacked, and restored with a twentieth more (`SnapshotRestore`).
-            let bytes = 2 * etcd.totalSizeBytes + etcd.totalSizeBytes / 10 + 1 << 20
-            try needs.append(FileSystemNeed(place: place, bytes: bytes))
+            // For a while it is there twice: unpacked, and restored, which is never larger.
+            let restored = etcd.restoredSizeBytes ?? etcd.totalSizeBytes
+            let (bytes, isTooLarge) = etcd.snapshotBytes.addingReportingOverflow(restored)
+            guard !isTooLarge, bytes >= 0, bytes < .max - 1 << 20 else {
+                throw RecoveryError.memberUnknown("its etcd snapshot has impossible sizes")
+            }
+            try needs.append(FileSystemNeed(place: place, bytes: bytes + 1 << 20))
         }
         if keepsFailedState {
             let forecast = try await FailedState.forecast(self, meter: meter)

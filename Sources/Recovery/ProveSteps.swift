@@ -77,7 +77,8 @@ enum ProveSteps {
     }
 
     @Sendable static func rehearseEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.stageEtcd(try context.etcdEntry())
+        try context.proof.refuseUnlessEtcdFits(in: context.pointFiles(), skips: context.skips)
+        return try context.stageEtcd(try context.etcdEntry())
     }
 }
 

@@ -16,6 +16,10 @@ public struct RecoveryRequest: Sendable {
         case deployment
         /// That there is room for everything.
         case space
+        /// That the etcd of the recovery point starts on its data and has room for them within its quota.
+        case etcd
+        /// That the etcd cluster has no other member: `--force-new-cluster`.
+        case members
     }
 
     /// What a backup of this node is asked for: the directory of the recovery points, where etcd answers, what is left

@@ -267,6 +267,14 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
     public var alarms: [String]
     /// Where the member stood; absent when it had gone on by the time that the snapshot was complete.
     public var standstill: EtcdStandstill?
+    /// The version of the storage, `3.6.0`; absent for servers before 3.6.
+    public var storageVersion: String?
+    /// The version of the cluster, `3.5.0`; absent when it was never set.
+    public var clusterVersion: String?
+    /// The names of the cluster's members as the member itself lists them; absent when it was not asked.
+    public var members: [String]?
+    /// Bytes of the database that a recovery makes of it; absent when it was not computed.
+    public var restoredSizeBytes: Int64?
 
     /// An entry made of its parts.
     public init(
@@ -281,7 +289,11 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
         totalSizeBytes: Int64,
         currentRevision: Int64,
         alarms: [String],
-        standstill: EtcdStandstill? = nil
+        standstill: EtcdStandstill? = nil,
+        storageVersion: String? = nil,
+        clusterVersion: String? = nil,
+        members: [String]? = nil,
+        restoredSizeBytes: Int64? = nil
     ) {
         self.endpoint = endpoint
         self.serverVersion = serverVersion
@@ -295,10 +307,17 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
         self.currentRevision = currentRevision
         self.alarms = alarms
         self.standstill = standstill
+        self.storageVersion = storageVersion
+        self.clusterVersion = clusterVersion
+        self.members = members
+        self.restoredSizeBytes = restoredSizeBytes
     }
 
     enum CodingKeys: String, CodingKey {
-        case endpoint, hash, revision, alarms, standstill
+        case endpoint, hash, revision, alarms, standstill, members
+        case storageVersion = "storage_version"
+        case clusterVersion = "cluster_version"
+        case restoredSizeBytes = "restored_size_bytes"
         case serverVersion = "server_version"
         case clusterID = "cluster_id"
         case memberID = "member_id"

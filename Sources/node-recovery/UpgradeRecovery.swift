@@ -70,6 +70,9 @@ struct UpgradeRecovery: AsyncParsableCommand {
     @Flag(help: "Stay on the deployment that is booted, whatever the recovery point recorded.")
     var force = false
 
+    @Flag(help: "Make a cluster of one of an etcd member that has others, which ends those.")
+    var forceNewCluster = false
+
     @Flag(name: .shortAndLong, help: "Do not ask before beginning.")
     var yes = false
 
@@ -84,7 +87,7 @@ struct UpgradeRecovery: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Go on without this check: identity, certificates, images or space; may be repeated.",
+            "Go on without this check: identity, certificates, images, space or etcd; may be repeated.",
             valueName: "check"
         )
     )
@@ -106,7 +109,7 @@ struct UpgradeRecovery: AsyncParsableCommand {
 
     /// `--skip-check`; the deployment has an option of its own, `--force`.
     enum CheckOption: String, ExpressibleByArgument, CaseIterable {
-        case identity, certificates, images, space
+        case identity, certificates, images, space, etcd
     }
 
     func validate() throws {
@@ -168,6 +171,7 @@ struct UpgradeRecovery: AsyncParsableCommand {
         request.undoes = undo
         request.skippedChecks = Set(skipCheck.compactMap { RecoveryRequest.Check(rawValue: $0.rawValue) })
         if force { request.skippedChecks.insert(.deployment) }
+        if forceNewCluster { request.skippedChecks.insert(.members) }
         request.keptPaths = keepPath.compactMap { PathPattern(text: $0) }
         request.keepsFailedState = !withoutUndo
         request.rebootsByItself = reboot
