@@ -43,7 +43,7 @@ public struct BoltError: OperatorError, Equatable {
     /// For the reasons that an operator can do something about.
     public var hint: String? {
         switch cause {
-        case .system(.noSpace, _), .system(.diskQuotaExceeded, _): "see which file system is full: df -h; df -i"
+        case .system(.noSpace, _), .system(.diskQuotaExceeded, _): "find the full file system: df -h; df -i"
         case .system(.ioError, _): "the disk may be failing: dmesg"
         case .system, .shrank, .unreadable, .unwritable: nil
         }

@@ -15,7 +15,7 @@ public struct EtcdError: OperatorError, Equatable {
         case call(RPCError.Fault)
         /// An answer that is no message of etcd's.
         case undecodable(String)
-        /// The snapshot stream ended too soon: cut off, gone silent, or closed by the server; `cause` when known.
+        /// The snapshot stream ended too soon: interrupted, silent, or closed by the server; `cause` when known.
         case endedEarly(received: Int64, total: Int64, cause: RPCError.Fault?)
         /// Pieces without a byte: the server cannot read its own database (it ignores the error and goes on for ever).
         case serverCannotRead(received: Int64, total: Int64)

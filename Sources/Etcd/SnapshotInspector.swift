@@ -80,7 +80,7 @@ public struct SnapshotInspector {
             if matches == nil {
                 "there is no SHA-256 at the end: a length of \(size) bytes is that of "
                     + (size > 0 && size % 512 == 0
-                        ? "a copy of the database file or of a cut snapshot" : "a cut snapshot")
+                        ? "a copy of the database file or of an incomplete snapshot" : "an incomplete snapshot")
             } else if matches == false {
                 "the SHA-256 at the end does not belong to the \(length) bytes before it: "
                     + "the file was changed after it was written"

@@ -38,7 +38,7 @@ public struct SnapshotRestore {
         self.progress = progress
     }
 
-    /// Restores to `dataDirectory`, which must not exist or be empty but for `lost+found`.
+    /// Restores to `dataDirectory`, which must not exist, or be empty but for `lost+found`.
     ///
     /// A directory that does not exist appears whole; in one that does, which may be a mount point, `member` appears
     /// whole. With a write-ahead log of its own place, that appears first: etcd does not take a log without a

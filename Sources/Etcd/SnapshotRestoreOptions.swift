@@ -21,7 +21,7 @@ public struct SnapshotRestoreOptions: Sendable, Hashable {
     ///
     /// Before 3.6 a list can have members that are long gone: with such data it is a warning in any case.
     public var refusesSeveralMembers = false
-    /// Whether everything up to the raised revision is marked as compacted, so that every watcher has to list anew;
+    /// Whether everything up to the raised revision is marked as compacted, so that every watcher has to list again;
     /// required with ``bumpRevision``, refused without.
     public var markCompacted = false
     /// Whether a snapshot without a good digest is taken, such as a copy of a database file.

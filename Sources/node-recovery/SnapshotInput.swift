@@ -150,7 +150,7 @@ struct NotASnapshot: OperatorError, Equatable {
         case .format(.tar): "'\(name)' is a tar archive, not a snapshot"
         case .format(let format): "'\(name)' is compressed with \(format.rawValue)"
         case .databaseCopy:
-            "'\(name)' has no SHA-256 at its end: it is a copy of a database file, or a snapshot that was cut short"
+            "'\(name)' has no SHA-256 at its end: it is a copy of a database file, or an incomplete snapshot"
         }
     }
 

@@ -289,8 +289,8 @@ struct RestoreBench {
     static let refusedOptions: [(name: String, cluster: String, urls: [String], reason: String)] = [
         ("b", "a=http://h:1", ["http://h:1"], "the name 'b' is not in"),
         ("", "=http://h:1", ["http://h:1"], "the name '' is not in"),
-        ("a=b", "a=b=http://h:1", ["http://h:1"], "does not begin with https:// or http://"),
-        ("a,b", "a,b=http://h:1", ["http://h:1"], "does not begin with https:// or http://"),
+        ("a=b", "a=b=http://h:1", ["http://h:1"], "does not start with https:// or http://"),
+        ("a,b", "a,b=http://h:1", ["http://h:1"], "does not start with https:// or http://"),
         ("a", "a=http://h:1", ["http://h:2"], "--initial-cluster has 'http://h:1' for 'a', but"),
         ("a", "a=http://h:1,b=http://h:1", ["http://h:1"], "has the same peer URL twice"),
         ("a", "a=http://h:1,a=http://h:1", ["http://h:1", "http://h:1"], "has the same peer URL twice"),
@@ -299,13 +299,13 @@ struct RestoreBench {
         ("a", "a=http://h:70000", ["http://h:70000"], "has no port"),
         ("a", "a=http://h:1/x", ["http://h:1/x"], "has more than a host and a port"),
         ("a", "a=http://h:1/", ["http://h:1/"], "has more than a host and a port"),
-        ("a", "a=ftp://h:1", ["ftp://h:1"], "does not begin with https:// or http://"),
+        ("a", "a=ftp://h:1", ["ftp://h:1"], "does not start with https:// or http://"),
         ("a", "a=http://h 1:1", ["http://h 1:1"], "has characters that no URL has"),
-        ("a", "a=http://2001:db8::1:2380", ["http://2001:db8::1:2380"], "an IPv6 address stands in brackets"),
+        ("a", "a=http://2001:db8::1:2380", ["http://2001:db8::1:2380"], "an IPv6 address needs brackets"),
         ("a", "a=http://:2380", ["http://:2380"], "has no proper host"),
         ("a", "a=http://h:1", [], "there is no peer URL"),
         ("a", "", ["http://h:1"], "the name 'a' is not in"),
-        ("a", "a", ["http://h:1"], "does not begin with https:// or http://"),
+        ("a", "a", ["http://h:1"], "does not start with https:// or http://"),
     ]
 
     @Test("refuses members and peer URLs that etcd would refuse", arguments: refusedOptions)
