@@ -137,7 +137,7 @@ struct ComponentWriter {
     /// Warns of what a recovery to this snapshot would refuse or run into.
     private func warn(of contents: SnapshotStatus, _ members: [String]?) throws {
         let misfits = EtcdPodFacts.misfits(
-            of: try EtcdPodFacts.read(from: RootDirectory(path: node.root)),
+            of: EtcdPodFacts.read(from: try RootDirectory(path: node.root)),
             storageVersion: contents.version,
             clusterVersion: contents.clusterVersion,
             restoredSizeBytes: contents.restoredSizeBytes

@@ -10,11 +10,11 @@ package struct EtcdPodFacts: Equatable {
     /// Bytes that the database may have before the server refuses writes; `nil` without a limit.
     package var quotaBytes: Int64?
 
-    /// Reads the first static pod with a container `etcd`; `nil` when there is none.
-    ///
-    /// A manifest that cannot be read is passed over, as the kubelet does.
-    package static func read(from files: any FileSource) throws -> EtcdPodFacts? {
-        let pods = try StaticPods.all(in: files)
+    /// Reads the first static pod with a container `etcd`; `nil` when there is none, or when the manifests cannot be read,
+    /// which others report.
+    package static func read(from files: any FileSource) -> EtcdPodFacts? {
+        // ignored: what is not known is not compared
+        guard let pods = try? StaticPods.all(in: files) else { return nil }
         guard let pod = pods.first(where: { $0.image(ofContainer: "etcd") != nil }) else { return nil }
         let image = pod.image(ofContainer: "etcd") ?? ""
         return EtcdPodFacts(

@@ -85,7 +85,7 @@ extension RecoveryContext {
         )
         try placement.stage()
         let needed = result.databaseSizeBytes
-        if !skips(.etcd), let quota = try EtcdPodFacts.read(from: pointFiles().staticPods ?? root)?.quotaBytes,
+        if !skips(.etcd), let quota = EtcdPodFacts.read(from: try pointFiles().staticPods ?? root)?.quotaBytes,
             needed >= quota
         {
             try placement.removeStaged()

@@ -106,7 +106,7 @@ struct Proof {
     func etcdMisfits(in files: some PointContents) throws -> EtcdPodFacts.Misfits {
         guard let entry = point.manifest.etcd else { return EtcdPodFacts.Misfits() }
         return EtcdPodFacts.misfits(
-            of: try EtcdPodFacts.read(from: files.staticPods ?? root),
+            of: EtcdPodFacts.read(from: files.staticPods ?? root),
             storageVersion: entry.storageVersion,
             clusterVersion: entry.clusterVersion,
             // A snapshot with free pages becomes smaller: without a forecast, nothing is said.

@@ -22,7 +22,7 @@ import Testing
             END
             """
         )
-        return try EtcdPodFacts.read(from: RootDirectory(path: directory.path))
+        return EtcdPodFacts.read(from: try RootDirectory(path: directory.path))
     }
 
     @Test("is its version, by the tag of the image, and its quota, with etcd's own default")
@@ -32,7 +32,7 @@ import Testing
         #expect(try facts("--quota-backend-bytes=0")?.quotaBytes == 2 << 30)
         #expect(try facts("--quota-backend-bytes=-1")?.quotaBytes == nil)
         #expect(try facts("--x=y", image: "registry.example/etcd:1")?.serverVersion == nil)
-        #expect(try EtcdPodFacts.read(from: RootDirectory(path: TemporaryDirectory().path)) == nil)
+        #expect(EtcdPodFacts.read(from: try RootDirectory(path: TemporaryDirectory().path)) == nil)
     }
 
     @Test("refuses data that the server would not start on and a database that its quota has no room for")
