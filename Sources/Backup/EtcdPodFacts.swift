@@ -1,5 +1,5 @@
 package import Files
-package import NodeInterface
+import NodeInterface
 import Reporting
 import SystemPackage
 
@@ -39,6 +39,9 @@ extension EtcdPodFacts {
         package var refusals: [String] = []
         /// It runs, but etcd does not support it, or soon takes no write.
         package var warnings: [String] = []
+
+        /// Nothing.
+        package init() {}
     }
 
     /// Compares the server with what is to be restored.

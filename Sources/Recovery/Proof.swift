@@ -103,7 +103,7 @@ struct Proof {
     /// What keeps the etcd that the recovery brings back from running on the snapshot's data.
     ///
     /// That etcd is the one of the point's static pods; without them the one of the node's.
-    func etcdMisfits(in files: some PointContents) throws -> EtcdPodFacts.Misfits {
+    func etcdMisfits(in files: ArchivedFiles) throws -> EtcdPodFacts.Misfits {
         guard let entry = point.manifest.etcd else { return EtcdPodFacts.Misfits() }
         return EtcdPodFacts.misfits(
             of: EtcdPodFacts.read(from: files.staticPods ?? root),
@@ -117,7 +117,7 @@ struct Proof {
     /// Refuses what etcd would refuse, and a snapshot of a cluster that has other members.
     /// - Throws: ``RecoveryError/etcdUnfit(_:)``, ``RecoveryError/severalMembers(_:)``.
     func refuseUnlessEtcdFits(
-        in files: some PointContents,
+        in files: ArchivedFiles,
         skips: (RecoveryRequest.Check) -> Bool
     ) throws {
         if let members = point.manifest.etcd?.members, members.count > 1, !skips(.members) {

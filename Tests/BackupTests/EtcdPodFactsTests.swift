@@ -32,7 +32,8 @@ import Testing
         #expect(try facts("--quota-backend-bytes=0")?.quotaBytes == 2 << 30)
         #expect(try facts("--quota-backend-bytes=-1")?.quotaBytes == nil)
         #expect(try facts("--x=y", image: "registry.example/etcd:1")?.serverVersion == nil)
-        #expect(EtcdPodFacts.read(from: try RootDirectory(path: TemporaryDirectory().path)) == nil)
+        let empty = try TemporaryDirectory()
+        #expect(EtcdPodFacts.read(from: try RootDirectory(path: empty.path)) == nil)
     }
 
     @Test("refuses data that the server would not start on and a database that its quota has no room for")
