@@ -97,6 +97,9 @@ struct ComponentWriter {
         guard report.faults.isEmpty, let contents = report.status else {
             throw BackupError.snapshotDamaged(endpoint: "\(endpoint)", faults: report.faults)
         }
+        // etcd before 3.6 leaves members in its database that are long gone.
+        let members = liveMembers(endpoint) ?? (contents.version.isEmpty ? nil : contents.members)
+        try warn(of: contents, members)
         manifest.etcd = EtcdEntry(
             endpoint: "\(endpoint)",
             serverVersion: status.serverVersion,
@@ -115,9 +118,12 @@ struct ComponentWriter {
                 endpoint,
                 node
             ),
-            members: contents.members.map {
+            members: members?.prefix(100).map {
                 EtcdMemberEntry(name: $0.name, peerURLs: $0.peerURLs, isLearner: $0.isLearner)
-            }
+            },
+            storageVersion: contents.version.isEmpty ? nil : contents.version,
+            clusterVersion: contents.clusterVersion.isEmpty ? nil : contents.clusterVersion,
+            restoredSizeBytes: contents.restoredSizeBytes > 0 ? contents.restoredSizeBytes : nil
         )
         return ComponentEntry(
             name: name.rawValue,
@@ -125,6 +131,35 @@ struct ComponentWriter {
             sourceFiles: 1,
             sourceBytes: length
         )
+    }
+
+    /// The members as the member itself lists them; `nil` when it does not answer that.
+    private func liveMembers(_ endpoint: EtcdEndpoint) -> [EtcdClusterMember]? {
+        do {
+            let members = try node.etcd.members(of: endpoint, limit: .seconds(5))
+            return members.isEmpty ? nil : members
+        } catch {
+            node.log.debug("etcd's members are not known: \(error)")
+            return nil
+        }
+    }
+
+    /// Warns of what a recovery to this snapshot would refuse or run into.
+    private func warn(of contents: SnapshotStatus, _ members: [EtcdClusterMember]?) throws {
+        let misfits = EtcdPodFacts.misfits(
+            of: EtcdPodFacts.read(from: try RootDirectory(path: node.root)),
+            storageVersion: contents.version,
+            clusterVersion: contents.clusterVersion,
+            restoredSizeBytes: contents.restoredSizeBytes
+        )
+        var texts = misfits.refusals + misfits.warnings
+        if let members, members.count > 1 {
+            texts.append(
+                "etcd has \(members.count) members (\(members.prefix(5).map(\.label).joined(separator: ", "))): a recovery "
+                    + "makes a cluster of one, and only when that is forced"
+            )
+        }
+        for text in texts { node.log.warning("\(text), continuing", metadata: ["component": "etcd"]) }
     }
 
     // MARK: trees

@@ -31,6 +31,7 @@ struct PackedSnapshot {
         }
         let fault = try unpack(
             node,
+            length: length,
             jobs: jobs,
             { piece in
                 do throws(FilesError) { try unpacked.write(piece) } catch { throw ScratchFailure(cause: error) }
@@ -63,9 +64,11 @@ struct PackedSnapshot {
     ) throws -> String? {
         var hasher = SHA256Hasher()
         var trailer: [UInt8] = []
+        guard length > 32 else { return "a snapshot of \(length) bytes is none" }
         var left = length - 32
         let fault = try unpack(
             node,
+            length: length,
             jobs: jobs,
             { piece in
                 let count = min(left, Int64(piece.count))
@@ -84,14 +87,22 @@ struct PackedSnapshot {
     }
 
     /// Hands on what the file unpacks to, and compares the file with the manifest.
+    ///
+    /// Ends at the first byte behind the `length` that the manifest lists.
     private func unpack(
         _ node: Node,
+        length: Int64,
         jobs: Int,
         _ body: (UnsafeRawBufferPointer) throws -> Void,
         progress: (_ bytes: Int64) -> Void
     ) throws -> String? {
         let reader = try FrameReader(path: path, jobs: jobs, cancellation: node.cancellation)
+        var unpacked: Int64 = 0
         while let piece = try reader.next() {
+            unpacked += Int64(piece.count)
+            guard unpacked <= length else {
+                return "it unpacks to more than the \(length) bytes that the manifest lists"
+            }
             try body(piece)
             progress(Int64(piece.count))
         }

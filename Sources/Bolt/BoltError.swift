@@ -11,6 +11,8 @@ public struct BoltError: OperatorError, Equatable {
         case system(Errno, offset: Int)
         /// The file ended before the byte that was wanted, though it was longer when it was opened.
         case shrank(offset: Int)
+        /// The content at that byte is not that of a bbolt file, where nobody has checked the file before.
+        case unreadable(offset: Int)
         /// A pair that a bbolt file cannot hold was to be written.
         case unwritable(String)
     }
@@ -30,7 +32,10 @@ public struct BoltError: OperatorError, Equatable {
     public var summary: String {
         switch cause {
         case .system(let errno, let offset): "could not \(operation) the bbolt file at byte \(offset): \(errno)"
-        case .shrank(let offset): "could not \(operation) the bbolt file at byte \(offset): it became shorter meanwhile"
+        case .shrank(let offset):
+            "could not \(operation) the bbolt file at byte \(offset): it became shorter while it was read"
+        case .unreadable(let offset):
+            "could not \(operation) the bbolt file at byte \(offset): its content is invalid"
         case .unwritable(let reason): "could not \(operation) the bbolt file: \(reason)"
         }
     }
@@ -38,9 +43,9 @@ public struct BoltError: OperatorError, Equatable {
     /// For the reasons that an operator can do something about.
     public var hint: String? {
         switch cause {
-        case .system(.noSpace, _), .system(.diskQuotaExceeded, _): "see which file system is full: df -h; df -i"
+        case .system(.noSpace, _), .system(.diskQuotaExceeded, _): "find the full file system: df -h; df -i"
         case .system(.ioError, _): "the disk may be failing: dmesg"
-        case .system, .shrank, .unwritable: nil
+        case .system, .shrank, .unreadable, .unwritable: nil
         }
     }
 
@@ -49,11 +54,12 @@ public struct BoltError: OperatorError, Equatable {
         if case .system(let errno, _) = cause { errno == .noSpace || errno == .diskQuotaExceeded } else { false }
     }
 
-    /// `73` without space, `74` for the system's other refusals, `70` for a pair that must not have come here.
+    /// `73` without space, `65` for invalid content, `74` for the system's other refusals, `70` for a pair that must not have come here.
     public var exitStatus: ExitStatus {
         switch cause {
         case .system(.noSpace, _), .system(.diskQuotaExceeded, _): .cantCreate
         case .system, .shrank: .ioError
+        case .unreadable: .dataError
         case .unwritable: .software
         }
     }

@@ -4,7 +4,7 @@ internal import Files
 public struct BoltFault: Sendable, Hashable, CustomStringConvertible {
     /// The pages that lead to the fault, from the root page to the page that has it; empty when it concerns the file.
     public let path: [UInt64]
-    /// The bucket in which it lies; `nil` outside every bucket.
+    /// The bucket that has it; `nil` outside every bucket.
     public let bucket: [UInt8]?
     /// What is wrong, for an operator.
     public let message: String

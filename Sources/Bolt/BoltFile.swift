@@ -8,7 +8,7 @@ public import SystemPackage
 public struct BoltFile: Sendable {
     /// How the file came about, which decides what must be true of it.
     public enum Origin: Sendable {
-        /// Written in one go by a transaction's `WriteTo`, as every etcd snapshot is: two good meta pages that describe
+        /// Written in one go by a transaction's `WriteTo`, as a stream is: two good meta pages that describe
         /// the same tree, the one in page 0 newer by one transaction, and not a byte behind the last page.
         case stream
         /// A copy of a file that was in use: one meta page may be torn, and pages that were never used may follow.
@@ -136,7 +136,7 @@ public struct BoltFile: Sendable {
         if overflow || size > UInt64(length) {
             faults.add(
                 BoltFault(
-                    message: "the file is cut off: \(meta.pageCount) pages of \(meta.pageSize) bytes do not fit into "
+                    message: "the file is too short: \(meta.pageCount) pages of \(meta.pageSize) bytes do not fit into "
                         + "\(length) bytes"
                 )
             )

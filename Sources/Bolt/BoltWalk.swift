@@ -9,16 +9,16 @@ internal import SystemPackage
 /// what is damaged is left out, and ``faults`` names it; a file is good when the walk has ended and there is none.
 /// Checked is what `bbolt check` checks and more: page numbers, types and lengths, every element's place, key order
 /// within a page and against the parent, pages used twice or at once used and free, inline buckets too; and with a
-/// stored free list that every page is either used or free. Buckets hold pairs only: a bucket inside a bucket, which
-/// etcd never makes, is a fault. Source: bbolt `tx_check.go`, `internal/common/page.go`, `inode.go`, `bucket.go`.
+/// stored free list that every page is either used or free. Buckets hold pairs only: a bucket inside a bucket is a
+/// fault. Source: bbolt `tx_check.go`, `internal/common/page.go`, `inode.go`, `bucket.go`.
 ///
 /// Memory is two bits a page and a few buffers for each level of the tree.
 public final class BoltWalk {
     /// What ``next()`` came to.
     public enum Step: Sendable {
-        /// A bucket begins: ``BoltWalk/bucket`` and ``BoltWalk/sequence`` are set.
+        /// A bucket starts: ``BoltWalk/bucket`` and ``BoltWalk/sequence`` are set.
         case bucket
-        /// A pair of that bucket: ``BoltWalk/key`` and the value are there.
+        /// A pair of that bucket: ``BoltWalk/key`` and the value can be read.
         case pair
         /// There is nothing more.
         case end
@@ -63,7 +63,7 @@ public final class BoltWalk {
     public var key: UnsafeRawBufferPointer { pairFrame?.previous.bytes ?? UnsafeRawBufferPointer(start: nil, count: 0) }
 
     /// Bytes of the pair's value, 64 KiB at most, until the next call.
-    /// - Precondition: the bytes lie inside the value.
+    /// - Precondition: the bytes are inside the value.
     public func value(at offset: Int, count: Int) throws(BoltError) -> UnsafeRawBufferPointer {
         guard let pairFrame, count > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
         return try pairFrame.reader.dataBytes(at: valueStart + offset, count: count)
@@ -239,7 +239,9 @@ public final class BoltWalk {
         guard id >= 2, id < file.meta.pageCount else {
             return report("\(place) refers to page \(id), but pages 2 to \(file.meta.pageCount) hold the tree")
         }
-        guard id < UInt64(map.count) else { return report("\(place) refers to page \(id), which is cut off") }
+        guard id < UInt64(map.count) else {
+            return report("\(place) refers to page \(id), which the file does not have")
+        }
         let page = Int(id)
         if map.isReached(page) { return report("\(place) refers to page \(id), which is in use elsewhere") }
         if map.isFree(page) { return report("\(place) refers to page \(id), which is in the free list") }
@@ -331,7 +333,7 @@ public final class BoltWalk {
             return wrong("element \(index) has a key of \(keySize) bytes")
         }
         guard position >= (frame.count - index) * PageHeader.elementSize else {
-            return wrong("the key of element \(index) lies inside the element table")
+            return wrong("the key of element \(index) is inside the element table")
         }
         guard start + position + keySize + valueSize <= frame.reader.length else {
             return wrong(
@@ -391,7 +393,7 @@ public final class BoltWalk {
             return try enterBucket(frame, index, valueStart: valueStart, valueSize: valueSize)
         }
         guard flags == 0 else {
-            report("element \(index) is a bucket inside a bucket, which etcd never makes")
+            report("element \(index) is a bucket inside a bucket, which is not supported")
             return nil
         }
         pairFrame = frame

@@ -25,7 +25,7 @@ final class Window {
 
     /// The bytes `at ..< at + count` of the file, until the next call.
     ///
-    /// - Precondition: the bytes lie inside the file, and `count` is at most ``capacity``.
+    /// - Precondition: the bytes are inside the file, and `count` is at most ``capacity``.
     func bytes(at: Int, count: Int) throws(BoltError) -> UnsafeRawBufferPointer {
         if at < start || at + count > start + filled { try fill(at: at, count: count) }
         return UnsafeRawBufferPointer(rebasing: buffer[(at - start)..<(at - start + count)])

@@ -2,7 +2,7 @@
 ///
 /// As bbolt splits pages: a leaf has two elements at least, in a page with as many continuing it as they take, so that
 /// values of more than half a page do not waste the other half. What is left of the last of these pages is filled up;
-/// bbolt, which expects insertions, leaves a tenth, but etcd only appends. Source: bbolt `node.go`, `splitIndex`;
+/// bbolt, which expects insertions, leaves a tenth; these files are appended to. Source: bbolt `node.go`, `splitIndex`;
 /// `internal/common/types.go`, `MinKeysPerPage`.
 struct LeafShape: Sendable {
     /// A larger element has a leaf of its own, so that its value need not be held in memory. What the leaf wastes of

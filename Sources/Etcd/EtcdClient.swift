@@ -3,10 +3,10 @@ internal import RPC
 public import Reporting
 internal import SwiftProtobuf
 
-/// Calls a live etcd member: what it is, who belongs to it, its alarms, its hash.
+/// Calls a live etcd member: what it is, who belongs to it, its hash.
 ///
-/// Every call makes a connection of its own. Except for ``alarms(of:limit:)`` none needs a quorum or a leader, so the
-/// survivor of a broken cluster answers too.
+/// Every call makes a connection of its own. None needs a quorum or a leader, so the survivor of a broken cluster answers
+/// too.
 public struct EtcdClient: Sendable {
     let cancellation: Cancellation
 
@@ -15,10 +15,10 @@ public struct EtcdClient: Sendable {
         self.cancellation = cancellation
     }
 
-    /// Asks the member what it is and how it feels (`Maintenance.Status`), within `limit`.
+    /// Asks the member what it is and how it is (`Maintenance.Status`), within `limit`.
     ///
-    /// The alarms are those that the member names among its errors; asking for them with ``alarms(of:limit:)`` takes a
-    /// quorum.
+    /// The alarms are those that the member names among its errors; asking for them takes a quorum. Figures that no
+    /// member can have are cut to those that one can, so that nothing that adds them up overflows.
     /// - Throws: ``EtcdError``, `Stopped`.
     public func status(of endpoint: EtcdEndpoint, limit: Duration) throws -> EtcdMemberStatus {
         let client = RPCClient(endpoint.target, cancellation: cancellation)
@@ -33,9 +33,9 @@ public struct EtcdClient: Sendable {
             serverVersion: status.version,
             clusterID: status.header.clusterID,
             memberID: status.header.memberID,
-            revision: status.header.revision,
-            databaseSizeBytes: status.dbSize,
-            databaseInUseBytes: status.dbSizeInUse,
+            revision: max(0, status.header.revision),
+            databaseSizeBytes: Self.size(status.dbSize),
+            databaseInUseBytes: Self.size(status.dbSizeInUse),
             alarms: status.errors.compactMap(Self.alarm(in:)),
             errors: status.errors.filter { Self.alarm(in: $0) == nil },
             raftTerm: status.raftTerm,
@@ -46,7 +46,7 @@ public struct EtcdClient: Sendable {
 
     /// The members of the cluster as this member knows them, without asking the others (`Cluster.MemberList`).
     /// - Throws: ``EtcdError``, `Stopped`.
-    public func members(of endpoint: EtcdEndpoint, limit: Duration) throws -> [EtcdMember] {
+    public func members(of endpoint: EtcdEndpoint, limit: Duration) throws -> [EtcdClusterMember] {
         let client = RPCClient(endpoint.target, cancellation: cancellation)
         // `linearizable` stays false: the answer of a member without quorum is what a recovery wants to know.
         let list: PBMemberListResponse = try call(
@@ -57,32 +57,12 @@ public struct EtcdClient: Sendable {
             limit: limit
         )
         return list.members.map { member in
-            EtcdMember(
+            EtcdClusterMember(
                 id: member.id,
                 name: member.name,
                 peerURLs: member.peerUrls,
-                clientURLs: member.clientUrls,
                 isLearner: member.isLearner
             )
-        }
-    }
-
-    /// The alarms that are raised (`Maintenance.Alarm`), by member.
-    ///
-    /// Although it only reads, etcd sends it through its log: without a quorum it does not answer.
-    /// - Throws: ``EtcdError``, `Stopped`.
-    public func alarms(of endpoint: EtcdEndpoint, limit: Duration) throws -> [EtcdAlarm] {
-        let client = RPCClient(endpoint.target, cancellation: cancellation)
-        let answer: PBAlarmResponse = try call(client, endpoint, "Maintenance/Alarm", PBAlarmRequest(), limit: limit)
-        return answer.alarms.map { alarm in
-            let name =
-                switch alarm.alarm {
-                case .none: "NONE"
-                case .nospace: "NOSPACE"
-                case .corrupt: "CORRUPT"
-                case .UNRECOGNIZED(let number): "alarm \(number)"
-                }
-            return EtcdAlarm(memberID: alarm.memberID, name: name)
         }
     }
 
@@ -98,6 +78,9 @@ public struct EtcdClient: Sendable {
         let answer: PBHashKVResponse = try call(client, endpoint, "Maintenance/HashKV", request, limit: limit)
         return EtcdHash(hash: answer.hash, compactRevision: answer.compactRevision)
     }
+
+    /// A size that a file can have: 1 PiB at most.
+    private static func size(_ bytes: Int64) -> Int64 { min(max(0, bytes), 1 << 50) }
 
     /// The name of the alarm that an error of the member stands for: `memberID:1 alarm:NOSPACE`.
     private static func alarm(in error: String) -> String? {
@@ -126,26 +109,4 @@ public struct EtcdClient: Sendable {
             throw EtcdError(endpoint, .undecodable(method))
         }
     }
-}
-
-/// A member of a cluster.
-public struct EtcdMember: Sendable, Hashable {
-    /// Its identity.
-    public var id: UInt64
-    /// Its name; empty as long as it has never started.
-    public var name: String
-    /// Where the other members find it.
-    public var peerURLs: [String]
-    /// Where clients find it.
-    public var clientURLs: [String]
-    /// Whether it has no vote.
-    public var isLearner: Bool
-}
-
-/// An alarm that is raised.
-public struct EtcdAlarm: Sendable, Hashable {
-    /// The member that raised it.
-    public var memberID: UInt64
-    /// Its name in etcd's words, `NOSPACE` or `CORRUPT`.
-    public var name: String
 }

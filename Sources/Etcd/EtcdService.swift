@@ -19,6 +19,16 @@ public struct EtcdService: EtcdInterface {
         try client.status(of: endpoint, limit: limit)
     }
 
+    /// See ``EtcdInterface/members(of:limit:)``.
+    public func members(of endpoint: EtcdEndpoint, limit: Duration) throws -> [EtcdClusterMember] {
+        try client.members(of: endpoint, limit: limit)
+    }
+
+    /// See ``EtcdInterface/databaseRevision(_:)``.
+    public func databaseRevision(_ file: FileDescriptor) throws -> Int64? {
+        try DatabaseRevision.read(file)
+    }
+
     /// See ``EtcdInterface/hashKV(of:revision:limit:)``.
     public func hashKV(of endpoint: EtcdEndpoint, revision: Int64, limit: Duration) throws -> EtcdHash {
         try client.hashKV(of: endpoint, revision: revision, limit: limit)
@@ -57,17 +67,18 @@ public struct EtcdService: EtcdInterface {
         options.advertisedPeerURLs = request.peerURLs
         options.bumpRevision = request.bumpRevision
         options.markCompacted = request.bumpRevision > 0
+        options.revisionFloor = request.revisionFloor
+        options.refusesSeveralMembers = !request.forcesNewCluster
+        options.clearAlarms = true
         let restored = try SnapshotRestore(options, cancellation: cancellation)
             .build(snapshot, named: request.snapshotName, at: request.directory)
-        var result = EtcdRestoreResult(
+        return EtcdRestoreResult(
             clusterID: restored.clusterID,
             memberID: restored.memberID,
             revision: restored.revision,
             databaseSizeBytes: restored.databaseSizeBytes,
             warnings: restored.warnings
         )
-        result.snapshotMembers = restored.contents.snapshotMembers
-        return result
     }
 
     /// Streams a snapshot into a file that appears under its name only when it was proved from its first byte to its
@@ -112,6 +123,8 @@ public struct SnapshotDamaged: OperatorError, Equatable {
     public var name: String
     /// What is wrong with it, the first fault of the file first.
     public var faults: [String]
+    /// Whether the missing digest is all that is wrong.
+    public var lacksOnlyDigest = false
 
     /// A snapshot with its faults.
     public init(name: String, faults: [String]) {
@@ -125,8 +138,8 @@ public struct SnapshotDamaged: OperatorError, Equatable {
         return "the snapshot '\(name)' is damaged: \(faults.first ?? "no reason is known")\(more)"
     }
 
-    /// Nothing can mend it.
-    public var hint: String? { "use another snapshot: nothing can tell what this one should hold" }
+    /// Nothing can repair it.
+    public var hint: String? { "use another snapshot: this one cannot be repaired" }
 
     /// `65`.
     public var exitStatus: ExitStatus { .dataError }

@@ -1,19 +1,7 @@
-import NodeInterface
+public import NodeInterface
 
 /// What a snapshot says about the cluster that it was taken from, beside its keys.
 public struct SnapshotContents: Sendable, Hashable {
-    /// A member of that cluster.
-    public struct Member: Sendable, Hashable {
-        /// etcd's number for it.
-        public var id: UInt64
-        /// Its name; empty for a member that never started.
-        public var name: String
-        /// Where its peers reach it.
-        public var peerURLs: [String]
-        /// Whether it was a learner.
-        public var isLearner: Bool
-    }
-
     /// An alarm that was raised.
     public struct Alarm: Sendable, Hashable {
         /// The member that raised it.
@@ -27,7 +15,7 @@ public struct SnapshotContents: Sendable, Hashable {
     /// Pages that hold nothing; a restore gives them back.
     public var freePages = 0
     /// The members in the bucket `members`, by number; etcd 3.4 writes them but never reads them.
-    public var members: [Member] = []
+    public var members: [EtcdClusterMember] = []
     /// The bucket `members_removed`: numbers in hexadecimal.
     public var removedMembers: [String] = []
     /// The cluster's version, `3.5.0`; empty when it was never set.
@@ -53,11 +41,4 @@ public struct SnapshotContents: Sendable, Hashable {
 
     /// The contents of an empty snapshot.
     public init() {}
-}
-
-extension SnapshotContents {
-    /// The members in the form that the rest of the program knows.
-    var snapshotMembers: [SnapshotMember] {
-        members.map { SnapshotMember(name: $0.name, peerURLs: $0.peerURLs, isLearner: $0.isLearner) }
-    }
 }

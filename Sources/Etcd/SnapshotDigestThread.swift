@@ -60,16 +60,19 @@ final class SnapshotDigestThread {
     }
 
     private let work: Work
-    /// `nil` when the system gave none.
     private let thread: WorkerThread?
 
     /// Starts reading the `length` bytes of the database and the digest behind them.
     init(_ file: FileDescriptor, length: Int, cancellation: Cancellation) {
         let work = Work(file, length, cancellation)
         self.work = work
-        thread = try? WorkerThread { work.run() }
-        // Without a thread it is done at once.
-        if thread == nil { work.run() }
+        do {
+            thread = try WorkerThread { work.run() }
+        } catch {
+            // Without a thread it is done at once; the machine's limit is nobody's damage.
+            thread = nil
+            work.run()
+        }
     }
 
     /// Waits for the end: whether the digest belongs to the database.

@@ -18,11 +18,14 @@ public struct SnapshotInspection: Sendable {
     /// How large everything in it is; `nil` when the tree has a fault.
     var sizes: SnapshotSizes?
 
+    /// Whether the missing digest is all that is wrong: a copy of a database file, most likely.
+    public var lacksOnlyDigest = false
+
     /// The short form that other modules know.
     public var report: SnapshotReport { SnapshotReport(faults: faults, status: status) }
 }
 
-/// Looks at a snapshot file from its first byte to its last.
+/// Checks a snapshot file from its first byte to its last.
 ///
 /// A snapshot is a bbolt file with its own SHA-256 behind it. The file is read in order for the digest, by a thread of
 /// its own, and at the same time page by page for the structure, etcd's keys and the sums. The structure alone cannot
@@ -56,7 +59,7 @@ public struct SnapshotInspector {
     /// Inspects the snapshot in `file`.
     ///
     /// - Parameter file: open for reading, seekable; its offset is not used.
-    /// - Parameter progress: called now and then with bytes looked at and bytes of the database.
+    /// - Parameter progress: called now and then with bytes checked and bytes of the database.
     /// - Throws: ``BoltError`` when the system cannot read, ``Stopped``; never for what the file contains.
     public func inspect(
         _ file: FileDescriptor,
@@ -77,7 +80,7 @@ public struct SnapshotInspector {
             if matches == nil {
                 "there is no SHA-256 at the end: a length of \(size) bytes is that of "
                     + (size > 0 && size % 512 == 0
-                        ? "a copy of the database file or of a cut snapshot" : "a cut snapshot")
+                        ? "a copy of the database file or of an incomplete snapshot" : "an incomplete snapshot")
             } else if matches == false {
                 "the SHA-256 at the end does not belong to the \(length) bytes before it: "
                     + "the file was changed after it was written"
@@ -88,10 +91,24 @@ public struct SnapshotInspector {
             if rule == .optional {
                 inspection.warnings.insert(flaw, at: 0)
             } else {
+                inspection.lacksOnlyDigest = matches == nil && inspection.faults.isEmpty && size % 512 == 0
                 inspection.faults.insert(flaw, at: 0)
             }
         }
         return inspection
+    }
+
+    /// Bytes of the database that the meta page at the start of `file` states, however much of the rest is there; `nil`
+    /// when no meta page can be used.
+    /// - Throws: ``BoltError`` when the system cannot read.
+    public static func statedLength(of file: FileDescriptor) throws -> Int64? {
+        let length = try size(of: file)
+        guard case .file(let database) = try BoltFile.open(file, length: length, origin: .copy) else { return nil }
+        let (bytes, isTooLarge) = database.meta.pageCount.multipliedReportingOverflow(
+            by: UInt64(database.meta.pageSize)
+        )
+        // Room for what callers add.
+        return isTooLarge || bytes > 1 << 60 ? 1 << 60 : Int64(bytes)
     }
 
     private func walk(

@@ -99,13 +99,13 @@ struct SnapshotMembership: Equatable {
         guard url.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") })
         else { throw Refusal("the peer URL '\(url)' has characters that no URL has") }
         guard let separator = url.firstRange(of: "://") else {
-            throw Refusal("the peer URL '\(url)' does not begin with https:// or http://")
+            throw Refusal("the peer URL '\(url)' does not start with https:// or http://")
         }
         let scheme = url[..<separator.lowerBound].lowercased()
         let rest = url[separator.upperBound...]
         if scheme == "unix" || scheme == "unixs", !rest.isEmpty { return "\(scheme)://\(rest)" }
         guard scheme == "http" || scheme == "https" else {
-            throw Refusal("the peer URL '\(url)' does not begin with https:// or http://")
+            throw Refusal("the peer URL '\(url)' does not start with https:// or http://")
         }
         guard !rest.contains(where: { "/?#@".contains($0) }) else {
             throw Refusal("the peer URL '\(url)' has more than a host and a port")
@@ -119,7 +119,7 @@ struct SnapshotMembership: Equatable {
         let isBracketed = host.hasPrefix("[") && host.hasSuffix("]") && host.count > 2
         let name = isBracketed ? host.dropFirst().dropLast() : host
         guard !name.isEmpty, !name.contains("["), !name.contains("]"), isBracketed || !name.contains(":") else {
-            throw Refusal("the peer URL '\(url)' has no proper host; an IPv6 address stands in brackets")
+            throw Refusal("the peer URL '\(url)' has no proper host; an IPv6 address needs brackets")
         }
         return "\(scheme)://\(rest)"
     }

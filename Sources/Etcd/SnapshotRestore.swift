@@ -38,7 +38,7 @@ public struct SnapshotRestore {
         self.progress = progress
     }
 
-    /// Restores to `dataDirectory`, which must not exist or be empty but for `lost+found`.
+    /// Restores to `dataDirectory`, which must not exist, or be empty but for `lost+found`.
     ///
     /// A directory that does not exist appears whole; in one that does, which may be a mount point, `member` appears
     /// whole. With a write-ahead log of its own place, that appears first: etcd does not take a log without a
@@ -167,15 +167,9 @@ public struct SnapshotRestore {
         var warnings = inspectionWarnings
         try checkVersion(contents, snapshot: name, warnings: &warnings)
         let raised = try raisedRevision(from: currentRevision, snapshot: name)
-        if contents.alarms.contains(where: { $0.name != "NONE" }) {
-            let kept = contents.alarms.map(\.name).filter { !options.clearAlarms || $0 != "NOSPACE" }
-            if !kept.isEmpty {
-                warnings.append(
-                    "the snapshot has the alarm \(Set(kept).sorted().joined(separator: ", ")), which was kept"
-                )
-            }
-        }
-        let rewrite = rewrite(contents, membership, raised: raised)
+        warnings += Self.warnings(of: Set(contents.alarms.map(\.name)), areCleared: options.clearAlarms)
+        try checkMembers(contents, membership, snapshot: name, warnings: &warnings)
+        let rewrite = Self.rewrite(contents, membership, raised: raised, clearAlarms: options.clearAlarms)
         return Plan(
             database: database,
             contents: contents,
@@ -232,7 +226,11 @@ public struct SnapshotRestore {
         let inspection = try inspector.inspect(snapshot) { progress(.check, $0, $1) }
         guard inspection.faults.isEmpty, let status = inspection.status, let contents = inspection.contents,
             let database = inspection.database, let sizes = inspection.sizes
-        else { throw SnapshotDamaged(name: name, faults: inspection.faults) }
+        else {
+            var error = SnapshotDamaged(name: name, faults: inspection.faults)
+            error.lacksOnlyDigest = inspection.lacksOnlyDigest
+            throw error
+        }
         return (database, contents, status.currentRevision, sizes, inspection.warnings)
     }
 
@@ -243,41 +241,85 @@ public struct SnapshotRestore {
             warnings.append("a downgrade to etcd \(target) was under way when the snapshot was taken")
         }
         guard let text = options.serverVersion else { return }
-        guard let server = SnapshotVersion(text.utf8) else {
+        guard EtcdVersionFit.serverVersion(ofImage: "etcd:\(text)") == text else {
             throw SnapshotError(snapshot: snapshot, .options("'\(text)' is not a version of etcd"))
         }
-        let storage = SnapshotVersion(contents.storageVersion.utf8)
-        guard let data = [storage, SnapshotVersion(contents.clusterVersion.utf8)].compactMap({ $0 }).max(),
-            (server.major, server.minor) < (data.major, data.minor)
-        else { return }
-        // From 3.6 on a server looks at the version of the storage and does not start on a newer one.
-        let isHopeless =
-            storage.map { (server.major, server.minor) < ($0.major, $0.minor) } ?? false
-            && (server.major, server.minor) >= (3, 6)
-        if isHopeless || !options.allowOlderServer {
-            throw SnapshotError(
-                snapshot: snapshot,
-                .olderServer(server: server.description, data: data.description, canBeForced: !isHopeless)
-            )
+        let fit = EtcdVersionFit(
+            storageVersion: contents.storageVersion,
+            clusterVersion: contents.clusterVersion,
+            serverVersion: text
+        )
+        guard fit.verdict == .unsupported || fit.verdict == .refused else { return }
+        if fit.verdict == .refused || !options.allowOlderServer {
+            throw SnapshotError(snapshot: snapshot, .olderServer(fit))
         }
-        warnings.append("etcd \(server) is older than the data of etcd \(data), which etcd does not support")
+        warnings.append(fit.text)
     }
 
     /// The revision that the store is raised to; `nil` when it stays.
     private func raisedRevision(from current: Int64, snapshot: String) throws(SnapshotError) -> Int64? {
         guard options.bumpRevision > 0 else { return nil }
-        // From the revision that the store is really at, so that it never goes back; etcdutl starts from the last key.
-        guard let bump = Int64(exactly: options.bumpRevision), !current.addingReportingOverflow(bump).overflow,
-            current + bump < .max
+        // From the highest revision that anyone can have seen, so that it never goes back; etcdutl starts from the last
+        // key.
+        let highest = max(current, options.revisionFloor)
+        guard let bump = Int64(exactly: options.bumpRevision), !highest.addingReportingOverflow(bump).overflow,
+            highest + bump < .max
         else {
-            throw SnapshotError(snapshot: snapshot, .revisionOverflow(current: current, bump: options.bumpRevision))
+            throw SnapshotError(snapshot: snapshot, .revisionOverflow(current: highest, bump: options.bumpRevision))
         }
-        return current + bump
+        return highest + bump
     }
 
-    private func rewrite(_ contents: SnapshotContents, _ membership: SnapshotMembership, raised: Int64?)
-        -> SnapshotRewrite
-    {
+    private static func warnings(of alarms: Set<String>, areCleared: Bool) -> [String] {
+        let kept = alarms.filter { $0 != "NONE" && !(areCleared && $0 == "NOSPACE") }.sorted()
+        var warnings = [String]()
+        if areCleared, alarms.contains("NOSPACE") {
+            warnings.append("the alarm NOSPACE of the snapshot was cleared: the restored database has no free pages")
+        }
+        if !kept.isEmpty {
+            warnings.append("the snapshot has the alarm \(kept.joined(separator: ", ")), which was kept")
+        }
+        return warnings
+    }
+
+    private func checkMembers(
+        _ contents: SnapshotContents,
+        _ membership: SnapshotMembership,
+        snapshot: String,
+        warnings: inout [String]
+    ) throws(SnapshotError) {
+        guard contents.members.count > membership.members.count else { return }
+        let names = contents.members.prefix(10).map(\.label)
+        if options.refusesSeveralMembers, !contents.storageVersion.isEmpty {
+            throw SnapshotError(snapshot: snapshot, .severalMembers(names))
+        }
+        warnings.append(
+            "the snapshot lists \(contents.members.count) members (\(names.joined(separator: ", "))), and the new cluster "
+                + "has \(membership.members.count): none of the others may run on its old data"
+        )
+    }
+
+    /// Bytes of the database that a recovery makes of a snapshot, as a cluster of one member with a raised revision.
+    ///
+    /// Right but for the length of the member's name and URLs, which can make the difference of a page.
+    static func sizeOfPlainRestore(_ sizes: SnapshotSizes, _ contents: SnapshotContents) -> Int64 {
+        let options = SnapshotRestoreOptions()
+        let membership = try? SnapshotMembership(
+            name: options.name,
+            initialCluster: options.initialCluster,
+            token: options.token,
+            advertisedURLs: options.advertisedPeerURLs
+        )
+        guard let membership else { return 0 }  // the defaults are good
+        return sizes.restored(rewrite(contents, membership, raised: 1, clearAlarms: true))
+    }
+
+    private static func rewrite(
+        _ contents: SnapshotContents,
+        _ membership: SnapshotMembership,
+        raised: Int64?,
+        clearAlarms: Bool
+    ) -> SnapshotRewrite {
         let raft = SnapshotRaftFiles(membership)
         func number(_ number: UInt64) -> [UInt8] { withUnsafeBytes(of: number.bigEndian) { Array($0) } }
         var meta: [(key: [UInt8], value: [UInt8])] = [
@@ -296,7 +338,7 @@ public struct SnapshotRestore {
         rewrite.edits[.meta] = SnapshotRewrite.Edit(insert: meta)
         rewrite.edits[.members] = SnapshotRewrite.Edit(insert: raft.memberPairs, drops: { _ in true })
         rewrite.edits[.membersRemoved] = SnapshotRewrite.Edit(drops: { _ in true })
-        if options.clearAlarms {
+        if clearAlarms {
             rewrite.edits[.alarm] = SnapshotRewrite.Edit(drops: { SnapshotMessages.alarm($0)?.kind == 1 })
         }
         return rewrite

@@ -14,7 +14,14 @@ public struct SnapshotRestoreOptions: Sendable, Hashable {
     public var walDirectory: FilePath?
     /// How far the revision is raised; 0 leaves it.
     public var bumpRevision: UInt64 = 0
-    /// Whether everything up to the raised revision is marked as compacted, so that every watcher has to list anew;
+    /// With ``bumpRevision``: the highest revision that anyone can have seen; it is raised above that one when the
+    /// snapshot's own is lower.
+    public var revisionFloor: Int64 = 0
+    /// Whether a snapshot that lists several members may not become a cluster of one; otherwise that is a warning.
+    ///
+    /// Before 3.6 a list can have members that are long gone: with such data it is a warning in any case.
+    public var refusesSeveralMembers = false
+    /// Whether everything up to the raised revision is marked as compacted, so that every watcher has to list again;
     /// required with ``bumpRevision``, refused without.
     public var markCompacted = false
     /// Whether a snapshot without a good digest is taken, such as a copy of a database file.

@@ -20,7 +20,7 @@ protocol SnapshotSink {
 struct SnapshotRewrite {
     /// What happens to one bucket.
     struct Edit {
-        /// Pairs that come in, ascending; one with the key of a pair that is there replaces it.
+        /// Pairs that come in, ascending; one with the key of a pair of the snapshot replaces it.
         var insert: [(key: [UInt8], value: [UInt8])] = []
         /// Whether a pair of the snapshot goes.
         var drops: (UnsafeRawBufferPointer) -> Bool = { _ in false }

@@ -58,7 +58,10 @@ struct SnapshotScan {
             currentRevision: max(revision.main, contents.compactRevision, 1),
             alarms: contents.alarms.map(\.name),
             consistentIndex: contents.consistentIndex,
-            members: contents.snapshotMembers
+            clusterVersion: contents.clusterVersion,
+            downgradeTarget: contents.downgradeTarget,
+            members: contents.members,
+            restoredSizeBytes: SnapshotRestore.sizeOfPlainRestore(sizes, contents)
         )
     }
 
@@ -284,7 +287,7 @@ struct SnapshotScan {
             return walk.report("the member '\(key)' says that it is member \(String(stored.id, radix: 16))")
         }
         contents.members.append(
-            SnapshotContents.Member(
+            EtcdClusterMember(
                 id: stored.id,
                 name: stored.name ?? "",
                 peerURLs: stored.peerURLs ?? [],

@@ -118,8 +118,25 @@ public struct SnapshotStatus: Sendable, Hashable, Codable {
     public var alarms: [String]
     /// The index of the raft log that it stands at.
     public var consistentIndex: UInt64
-    /// The members of the cluster that it was taken from, by number.
-    public var members: [SnapshotMember]
+    /// The cluster's version, `3.5.0`; empty when it was never set.
+    public var clusterVersion: String
+    /// The version that a downgrade was under way to; `nil` without one.
+    public var downgradeTarget: String?
+    /// The members that are stored in it; etcd before 3.6 writes them but never reads them, so that others may be left.
+    public var members: [EtcdClusterMember]
+    /// Bytes of the database that a restore makes of it; 0 when that was not computed.
+    public var restoredSizeBytes: Int64
+
+    /// Whether a server of 3.6 or later wrote it, whose tools count keys another way and print the storage's version.
+    ///
+    /// A downgrade to 3.5 takes the storage's version away, but only a server of 3.6 can be on its way there.
+    public var isOfRelease36: Bool {
+        func minor(_ version: String) -> Int? {
+            let parts = version.split(separator: ".")
+            return parts.count == 3 && parts[0] == "3" ? Int(parts[1]) : nil
+        }
+        return !version.isEmpty || minor(clusterVersion) ?? 0 >= 6 || downgradeTarget.flatMap(minor) ?? 0 >= 5
+    }
 
     /// A status made of its parts.
     public init(
@@ -132,7 +149,10 @@ public struct SnapshotStatus: Sendable, Hashable, Codable {
         currentRevision: Int64,
         alarms: [String],
         consistentIndex: UInt64 = 0,
-        members: [SnapshotMember] = []
+        clusterVersion: String = "",
+        downgradeTarget: String? = nil,
+        members: [EtcdClusterMember] = [],
+        restoredSizeBytes: Int64 = 0
     ) {
         self.hash = hash
         self.revision = revision
@@ -143,31 +163,34 @@ public struct SnapshotStatus: Sendable, Hashable, Codable {
         self.currentRevision = currentRevision
         self.alarms = alarms
         self.consistentIndex = consistentIndex
+        self.clusterVersion = clusterVersion
+        self.downgradeTarget = downgradeTarget
         self.members = members
+        self.restoredSizeBytes = restoredSizeBytes
     }
 }
 
-/// A member of the cluster that a snapshot was taken from.
-public struct SnapshotMember: Sendable, Hashable, Codable {
-    /// Its name; empty for one that never started.
+/// A member of an etcd cluster.
+public struct EtcdClusterMember: Sendable, Hashable, Codable {
+    /// etcd's number for it.
+    public var id: UInt64
+    /// Its name; empty for a member that never started.
     public var name: String
     /// Where its peers reach it.
     public var peerURLs: [String]
-    /// Whether it is a learner, which has no vote.
+    /// Whether it has no vote.
     public var isLearner: Bool
 
-    enum CodingKeys: String, CodingKey {
-        case name
-        case peerURLs = "peer_urls"
-        case isLearner = "is_learner"
-    }
-
     /// A member made of its parts.
-    public init(name: String, peerURLs: [String], isLearner: Bool = false) {
+    public init(id: UInt64, name: String, peerURLs: [String], isLearner: Bool) {
+        self.id = id
         self.name = name
         self.peerURLs = peerURLs
         self.isLearner = isLearner
     }
+
+    /// Its name, or what identifies one that has none.
+    public var label: String { name.isEmpty ? "\(String(id, radix: 16)) (never started)" : name }
 }
 
 /// The result of looking at a snapshot file from its first byte to its last.
@@ -204,6 +227,9 @@ public protocol EtcdInterface: Sendable {
     /// Asks the member what it is and how it feels, within `limit`.
     func status(of endpoint: EtcdEndpoint, limit: Duration) throws -> EtcdMemberStatus
 
+    /// The members of the cluster as this member knows them, within `limit`; it need not have a quorum.
+    func members(of endpoint: EtcdEndpoint, limit: Duration) throws -> [EtcdClusterMember]
+
     /// Asks for a checksum over all keys up to a revision, within `limit`.
     ///
     /// The member reads its whole database for it, some gigabytes a second, and writes nothing meanwhile.
@@ -235,6 +261,12 @@ public protocol EtcdInterface: Sendable {
         cancellation: Cancellation
     ) throws -> SnapshotReport
 
+    /// The revision that the database file of a member is at, read in no time and without checking the file; `nil` when
+    /// it holds none.
+    ///
+    /// - Parameter file: `member/snap/db`, open for reading; a member may be running on it.
+    func databaseRevision(_ file: FileDescriptor) throws -> Int64?
+
     /// Makes a data directory for a fresh cluster of one member out of a snapshot, offline.
     ///
     /// The whole snapshot is checked before the first byte is written, and what was written is compared with it. The
@@ -246,6 +278,28 @@ public protocol EtcdInterface: Sendable {
         cancellation: Cancellation
     ) throws -> EtcdRestoreResult
 }
+
+extension EtcdInterface {
+    /// None: for members that are not asked.
+    public func members(of endpoint: EtcdEndpoint, limit: Duration) throws -> [EtcdClusterMember] { [] }
+
+    /// Not known: for databases that are not read.
+    public func databaseRevision(_ file: FileDescriptor) throws -> Int64? { nil }
+
+    /// Asks for a snapshot and hangs up at its first byte: whether the member would give one.
+    ///
+    /// - Throws: what ``streamSnapshot(from:stallLimit:progress:sink:)`` throws when it would not.
+    public func tryStreamingSnapshot(from endpoint: EtcdEndpoint, stallLimit: Duration) throws {
+        do {
+            _ = try streamSnapshot(from: endpoint, stallLimit: stallLimit, progress: { _, _ in }) { _ in
+                throw SeenEnough()
+            }
+        } catch is SeenEnough {}
+    }
+}
+
+/// The first byte of a snapshot has come.
+private struct SeenEnough: Error {}
 
 /// What is to be restored, and as whom.
 public struct EtcdRestoreRequest: Sendable, Hashable {
@@ -262,6 +316,11 @@ public struct EtcdRestoreRequest: Sendable, Hashable {
     /// How far the revision is raised, so that no watcher takes the old history for the new one; everything up to it
     /// is marked as compacted.
     public var bumpRevision: UInt64
+    /// The highest revision that anyone can have seen of this cluster: it is raised above that one when the snapshot's
+    /// own is lower. 0 for none.
+    public var revisionFloor: Int64
+    /// Whether a snapshot of a cluster of several members may become a cluster of one.
+    public var forcesNewCluster: Bool
 
     /// A request made of its parts.
     public init(
@@ -270,7 +329,9 @@ public struct EtcdRestoreRequest: Sendable, Hashable {
         memberName: String,
         peerURLs: [String],
         clusterToken: String,
-        bumpRevision: UInt64
+        bumpRevision: UInt64,
+        revisionFloor: Int64 = 0,
+        forcesNewCluster: Bool = false
     ) {
         self.snapshotName = snapshotName
         self.directory = directory
@@ -278,6 +339,8 @@ public struct EtcdRestoreRequest: Sendable, Hashable {
         self.peerURLs = peerURLs
         self.clusterToken = clusterToken
         self.bumpRevision = bumpRevision
+        self.revisionFloor = revisionFloor
+        self.forcesNewCluster = forcesNewCluster
     }
 }
 
@@ -293,8 +356,6 @@ public struct EtcdRestoreResult: Sendable, Hashable {
     public var databaseSizeBytes: Int64
     /// What the operator should know, such as an alarm that was kept.
     public var warnings: [String]
-    /// The members of the cluster that the snapshot was taken from.
-    public var snapshotMembers: [SnapshotMember] = []
 
     /// A result made of its parts.
     public init(clusterID: UInt64, memberID: UInt64, revision: Int64, databaseSizeBytes: Int64, warnings: [String]) {

@@ -128,6 +128,14 @@ struct EtcdPlacement {
         try work.sync()
     }
 
+    /// The databases in the data directory: the present member's, and those that recoveries have kept.
+    func databases() -> [FilePath] {
+        // ignored: what is not found says nothing about revisions
+        guard let place = try? openIfThere(), let names = try? place.names() else { return [] }
+        return names.filter { $0 == Self.member || $0.string.hasPrefix("member.before-") }
+            .map { place.path.appending($0).appending("snap/db") }
+    }
+
     /// What a swap finds.
     enum State: Equatable {
         /// A restored data directory waits.

@@ -1,4 +1,5 @@
 import Archives
+import Backup
 import Files
 import Logging
 import NodeInterface
@@ -68,7 +69,16 @@ extension RecoveryContext {
         try placement.clear()
         let unpacked = try UnnamedFile(in: placement.scratch)
         let reader = try FrameReader(path: snapshot, jobs: request.jobs, cancellation: node.cancellation)
+        let limit = point.manifest.etcd?.snapshotBytes ?? component.sourceBytes
+        var length: Int64 = 0
         while let piece = try reader.next() {
+            length += Int64(piece.count)
+            guard length <= limit else {
+                throw RecoveryError.pointDamaged(
+                    generation: point.generation,
+                    faults: ["the etcd snapshot unpacks to more than the \(limit) bytes that the manifest lists"]
+                )
+            }
             try unpacked.write(piece)
             meter.advance(bytes: Int64(piece.count))
         }
@@ -80,18 +90,58 @@ extension RecoveryContext {
                 memberName: member.name,
                 peerURLs: member.peerURLs,
                 clusterToken: "node-recovery-\(identity)",
-                bumpRevision: request.bumpRevision
+                bumpRevision: request.bumpRevision,
+                revisionFloor: highestRevisionSeen(placement),
+                forcesNewCluster: skips(.members)
             ),
             cancellation: node.cancellation
         )
-        // Recovery points of earlier versions have no list of members; the snapshot itself has.
-        if !skips(.members) { try Proof.refuseSeveralMembers(result.snapshotMembers.map(\.name)) }
         try placement.stage()
+        let needed = result.databaseSizeBytes
+        if !skips(.etcd), let quota = EtcdPodFacts.read(from: try pointFiles().staticPods ?? root)?.quotaBytes,
+            needed >= quota
+        {
+            try placement.removeStaged()
+            throw RecoveryError.etcdUnfit([
+                "the restored database has \(ByteCount(needed)), and etcd's --quota-backend-bytes is "
+                    + "\(ByteCount(quota)): it would take no write"
+            ])
+        }
         for warning in result.warnings { node.log.warning("etcd: \(warning), continuing") }
+        var values = JournalValues(JournalKeys.etcdCluster, HexadecimalNumber(result.clusterID))
+        values[JournalKeys.etcdRevision] = Int(result.revision)
         return .done(
             "restored beside its data: member '\(member.name)', revision \(result.revision), "
                 + "\(ByteCount(result.databaseSizeBytes))",
-            values: JournalValues(JournalKeys.etcdCluster, HexadecimalNumber(result.clusterID))
+            values: values
         )
+    }
+
+    /// The highest revision that a client of this node can have seen: of the member while it answers, of the databases
+    /// in its data directory, the failed one and those that earlier recoveries kept; without any, of what this recovery
+    /// has restored before. 0 when none is known.
+    private func highestRevisionSeen(_ placement: EtcdPlacement) -> Int64 {
+        var revisions = placement.databases().compactMap { path -> Int64? in
+            do {
+                let file = try OwnedDescriptor(reading: path)
+                return try node.etcd.databaseRevision(file.descriptor)
+            } catch {
+                node.log.debug("the revision of '\(path)' is not known: \(error)")
+                return nil
+            }
+        }
+        do {
+            if let endpoint = try proof.etcdEndpoint() {
+                revisions.append(try node.etcd.status(of: endpoint, limit: .seconds(5)).revision)
+            }
+        } catch {
+            node.log.debug("etcd's revision is not known: \(error)")
+        }
+        // Of a database that cannot be read, the journal knows what it started from.
+        if revisions.isEmpty, let restored = journal.value(JournalKeys.etcdRevision) {
+            revisions.append(Int64(restored))
+        }
+        // A damaged database can say anything: what no cluster reaches is not believed.
+        return revisions.filter { $0 > 0 && $0 < 1 << 56 }.max() ?? 0
     }
 }

@@ -29,6 +29,8 @@ enum JournalKeys {
     static let selinux = JournalKey<SELinuxMode.Note>("selinux")
     /// The id of the cluster that was restored.
     static let etcdCluster = JournalKey<HexadecimalNumber>("etcd.cluster")
+    /// The revision that the restored etcd starts at.
+    static let etcdRevision = JournalKey<Int>("etcd.revision")
 }
 
 /// Values by key, as a record of the journal holds them: a JSON object of texts.

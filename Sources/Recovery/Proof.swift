@@ -125,6 +125,31 @@ struct Proof {
         guard names.count <= 1 else { throw EtcdRefusal.severalMembers(names) }
     }
 
+    /// What keeps the etcd that the recovery brings back from running on the snapshot's data.
+    ///
+    /// That etcd is the one of the point's static pods; without them the one of the node's.
+    func etcdMisfits(in files: ArchivedFiles) throws -> EtcdPodFacts.Misfits {
+        guard let entry = point.manifest.etcd else { return EtcdPodFacts.Misfits() }
+        return EtcdPodFacts.misfits(
+            of: EtcdPodFacts.read(from: files.staticPods ?? root),
+            storageVersion: entry.storageVersion,
+            clusterVersion: entry.clusterVersion,
+            // A snapshot with free pages becomes smaller: without a forecast, nothing is said.
+            restoredSizeBytes: entry.restoredSizeBytes ?? 0
+        )
+    }
+
+    /// Refuses what etcd would refuse.
+    /// - Throws: ``RecoveryError/etcdUnfit(_:)``.
+    func refuseUnlessEtcdFits(
+        in files: ArchivedFiles,
+        skips: (RecoveryRequest.Check) -> Bool
+    ) throws {
+        guard !skips(.etcd) else { return }
+        let refusals = try etcdMisfits(in: files).refusals
+        if !refusals.isEmpty { throw RecoveryError.etcdUnfit(refusals) }
+    }
+
     /// The engine that makes the trees of a component equal to the point; `nil` when the point has none.
     func restorer(for component: ComponentName) throws -> TreeRestorer? {
         guard let entry = point.manifest.component(component), let archive = entry.file(.archive),
@@ -162,8 +187,9 @@ struct Proof {
         }
         if let etcd = point.manifest.etcd {
             let place = try EtcdPlacement(try etcdMember(in: files), in: root, recovery: "0").scratch
-            // For a while it is there twice: unpacked, and restored with a twentieth more (`SnapshotRestore`).
-            let bytes = 2 * etcd.totalSizeBytes + etcd.totalSizeBytes / 10 + 1 << 20
+            // For a while it is there twice: unpacked, and restored, which is never larger.
+            let restored = etcd.restoredSizeBytes ?? etcd.totalSizeBytes
+            let bytes = etcd.snapshotBytes.addingSaturated(restored).addingSaturated(1 << 20)
             try needs.append(FileSystemNeed(place: place, bytes: bytes))
         }
         if keepsFailedState {

@@ -104,6 +104,7 @@ enum ProveSteps {
 
     @Sendable static func rehearseEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
         let entry = try context.etcdEntry()
+        try context.proof.refuseUnlessEtcdFits(in: context.pointFiles(), skips: context.skips)
         guard context.isDryRun else { return try context.stageEtcd(entry) }
         let member = try context.etcdMember()
         return .done("not in a dry run; the member would be '\(member.name)'")

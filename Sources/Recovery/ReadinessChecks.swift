@@ -305,6 +305,11 @@ public enum ReadinessChecks {
         let member = try proof.etcdMember(in: subject.files())
         try EtcdPlacement(member, in: subject.root, recovery: "0").refuseUnlessReplaceable()
         try Proof.refuseSeveralMembers(entry.members?.map(\.name) ?? [])
+        let skipped = subject.request.recovery.skippedChecks
+        try proof.refuseUnlessEtcdFits(in: subject.files()) { skipped.contains($0) }
+        if let warning = try proof.etcdMisfits(in: subject.files()).warnings.first {
+            return .amber(warning, next: "node-backup show")
+        }
         return .green("member '\(member.name)', revision \(entry.currentRevision), \(ByteCount(entry.totalSizeBytes))")
     }
 
@@ -452,6 +457,15 @@ public enum ReadinessChecks {
         }
         if let error = status.errors.first {
             return .amber("etcd at \(endpoint) says: \(error)", next: "systemctl restart kubelet")
+        }
+        do {
+            // What 'create' asks for: with authentication on, a status is given to everyone.
+            try subject.node.etcd.tryStreamingSnapshot(from: endpoint, stallLimit: .seconds(10))
+        } catch let error as any OperatorError where !(error is Stopped) {
+            return .amber(
+                "etcd at \(endpoint) gives no snapshot: \(error.summary)",
+                next: error.hint ?? "node-backup create --dry-run"
+            )
         }
         return .green("etcd \(status.serverVersion) answers at \(endpoint), revision \(status.revision)")
     }

@@ -45,6 +45,8 @@ public indirect enum RecoveryError: OperatorError {
     case memberUnknown(String)
     /// A process has etcd's database open; its path.
     case etcdRuns(String)
+    /// The etcd that the recovery point names would not run on its data.
+    case etcdUnfit([String])
     /// etcd answers, but it is not the one that was restored.
     case otherCluster(wanted: String, found: String)
     /// What was waited for did not come; with the commands that show why, for the hint.
@@ -94,6 +96,7 @@ public indirect enum RecoveryError: OperatorError {
             "not enough space at '\(place)': about \(ByteCount(needed)) needed, \(ByteCount(free)) free"
         case .memberUnknown(let reason): "the recovery point does not identify its etcd member: \(reason)"
         case .etcdRuns(let path): "a process still has etcd's database '\(path)' open"
+        case .etcdUnfit(let reasons): Self.list(reasons)
         case .otherCluster(let wanted, let found):
             "etcd answers as cluster \(found), but cluster \(wanted) was restored"
         case .waitedInVain(let what, let limit, let lastSeen, _):
@@ -138,6 +141,9 @@ public indirect enum RecoveryError: OperatorError {
             "make room there: 'du -xh \(place) | sort -h | tail' shows what is large"
         case .memberUnknown: "look at the static pods with 'node-backup extract POINT static-pods --to DIR'"
         case .etcdRuns(let path): "stop it ('fuser \(path)' names it), then 'upgrade-recovery --resume'"
+        case .etcdUnfit:
+            "choose a recovery point that fits ('node-backup list'); or change etcd's static pod afterwards and add "
+                + "'--skip-check etcd'"
         case .otherCluster: "check with 'ss -ltnp' what is listening there; stop it, then 'upgrade-recovery --resume'"
         case .waitedInVain(_, _, _, let look): "look at \(look), fix that, then 'upgrade-recovery --resume'"
         case .step("keep-failed-state", let error) where error.isForWantOfSpace:
@@ -166,7 +172,7 @@ public indirect enum RecoveryError: OperatorError {
         case .nothingToResume, .nothingToUndo, .deploymentGone: .noInput
         case .journalDamaged, .pointReplaced, .pointDamaged, .memberUnknown: .dataError
         case .sequenceUnknown: .config
-        case .otherNode, .otherProfile: .config
+        case .otherNode, .otherProfile, .etcdUnfit: .config
         case .certificatesExpired, .imagesMissing, .imagesLost, .notBootable, .wrongDeployment: .unavailable
         case .notRebooted, .stopped: .tempFail
         case .noSpace: .cantCreate

@@ -16,6 +16,8 @@ public struct RecoveryRequest: Sendable {
         case deployment
         /// That there is room for everything.
         case space
+        /// That the etcd of the recovery point starts on its data and has room for them within its quota.
+        case etcd
         /// That the snapshot's cluster has no other member: `--force-new-cluster`.
         case members
     }

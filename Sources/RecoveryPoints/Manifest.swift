@@ -388,8 +388,15 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
     public var alarms: [String]
     /// Where the member stood; absent when it had gone on by the time that the snapshot was complete.
     public var standstill: EtcdStandstill?
-    /// The members of its cluster; absent in recovery points of earlier versions.
+    /// The members of its cluster as the member itself lists them, those stored in the snapshot when it was not asked; absent
+    /// in recovery points of earlier versions.
     public var members: [EtcdMemberEntry]?
+    /// The version of the storage, `3.6.0`; absent for servers before 3.6.
+    public var storageVersion: String?
+    /// The version of the cluster, `3.5.0`; absent when it was never set.
+    public var clusterVersion: String?
+    /// Bytes of the database that a recovery makes of it; absent when it was not computed.
+    public var restoredSizeBytes: Int64?
 
     /// An entry made of its parts.
     public init(
@@ -405,7 +412,10 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
         currentRevision: Int64,
         alarms: [String],
         standstill: EtcdStandstill? = nil,
-        members: [EtcdMemberEntry]? = nil
+        members: [EtcdMemberEntry]? = nil,
+        storageVersion: String? = nil,
+        clusterVersion: String? = nil,
+        restoredSizeBytes: Int64? = nil
     ) {
         self.endpoint = endpoint
         self.serverVersion = serverVersion
@@ -420,10 +430,16 @@ public struct EtcdEntry: Codable, Sendable, Equatable {
         self.alarms = alarms
         self.standstill = standstill
         self.members = members
+        self.storageVersion = storageVersion
+        self.clusterVersion = clusterVersion
+        self.restoredSizeBytes = restoredSizeBytes
     }
 
     enum CodingKeys: String, CodingKey {
         case endpoint, hash, revision, alarms, standstill, members
+        case storageVersion = "storage_version"
+        case clusterVersion = "cluster_version"
+        case restoredSizeBytes = "restored_size_bytes"
         case serverVersion = "server_version"
         case clusterID = "cluster_id"
         case memberID = "member_id"

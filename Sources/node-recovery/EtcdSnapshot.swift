@@ -10,7 +10,7 @@ import SystemPackage
 struct EtcdSnapshot: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "etcd-snapshot",
-        abstract: "Save, prove and restore etcd snapshots without etcd's own tools.",
+        abstract: "Save, verify and restore etcd snapshots without etcd's own tools.",
         version: "etcd-snapshot \(Program.version)",
         subcommands: [Save.self, Status.self, Verify.self, Restore.self]
     )
@@ -22,15 +22,15 @@ extension EtcdSnapshot {
             abstract: "Stream a snapshot from an etcd member into FILE.",
             discussion: """
                 The file appears under its name only when every byte has arrived, its digest is right and every page \
-                of it was looked at. One member is asked; it need not have a leader.
+                of it was checked. One member is asked; it need not have a leader.
 
                   $ etcd-snapshot save --cacert ca.crt --cert etcd.crt --key etcd.key snapshot.db
 
                 \(exitStatuses(
                     (.done, "saved and verified"),
                     (.dataError, "what etcd sent is damaged"),
-                    (.unavailable, "etcd does not answer, or refuses us"),
-                    (.cantCreate, "no space, or FILE is there already"),
+                    (.unavailable, "etcd does not answer, or refuses the call"),
+                    (.cantCreate, "no space, or FILE already exists"),
                     (.tempFail, "stopped by a signal or by --timeout")
                 ))
                 """
@@ -103,7 +103,7 @@ extension EtcdSnapshot {
         static let configuration = CommandConfiguration(
             abstract: "Print what a snapshot holds, as 'etcdutl snapshot status' does.",
             discussion: """
-                Looks at all of FILE, digest included, which etcd's own tools do not.
+                Checks all of FILE, digest included, which etcd's own tools do not.
 
                   $ etcd-snapshot status --json /var/recovery/latest/etcd.snapshot.zst
 
@@ -125,6 +125,7 @@ extension EtcdSnapshot {
             try SignalWatch.start(cancellation, limit: nil)
             let report = try SnapshotInput.inspect(file, skipHashCheck: skipHashCheck, cancellation: cancellation)
             guard report.faults.isEmpty, let status = report.status else {
+                if report.lacksOnlyDigest { throw NotASnapshot(name: file, is: .databaseCopy) }
                 throw SnapshotDamaged(name: file, faults: report.faults)
             }
             Streams.printResult(SnapshotStatusView(status).text(asJSON: json))
@@ -133,7 +134,7 @@ extension EtcdSnapshot {
 
     struct Verify: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Prove a snapshot: digest, every page, key order, free list.",
+            abstract: "Verify a snapshot: digest, every page, key order, free list, every record.",
             discussion: """
                 Lists every fault that it finds.
 
@@ -154,6 +155,7 @@ extension EtcdSnapshot {
             try SignalWatch.start(cancellation, limit: nil)
             let report = try SnapshotInput.inspect(file, skipHashCheck: skipHashCheck, cancellation: cancellation)
             guard report.faults.isEmpty, let status = report.status else {
+                if report.lacksOnlyDigest { throw NotASnapshot(name: file, is: .databaseCopy) }
                 for fault in report.faults { Streams.printResult("\(file): \(fault)".printable) }
                 throw SnapshotDamaged(name: file, faults: report.faults)
             }

@@ -10,8 +10,8 @@ extension EtcdSnapshot {
             abstract: "Make an etcd data directory out of a snapshot, without etcd's own tools.",
             discussion: """
                 The options and their defaults are those of 'etcdutl snapshot restore'. Everything is checked before \
-                the first byte is written: digest, every page, membership, space. The database is written anew, \
-                compact, and compared with the snapshot pair by pair. The directory appears whole or not at all.
+                the first byte is written: digest, every page, every record, membership, space. A new, compact \
+                database is written and compared with the snapshot pair by pair. The directory appears whole or not at all.
 
                   $ etcd-snapshot restore /var/recovery/latest/etcd.snapshot.zst --data-dir /var/lib/etcd.restored \
                 --name node1 --initial-cluster node1=https://10.0.0.5:2380 \
@@ -33,7 +33,7 @@ extension EtcdSnapshot {
         var file: String
 
         @Option(
-            help: ArgumentHelp("Make the data directory DIR; it must be missing or empty.", valueName: "dir"),
+            help: ArgumentHelp("Make the data directory DIR; it must not exist or be empty.", valueName: "dir"),
             completion: .directory
         )
         var dataDir: String
@@ -51,7 +51,7 @@ extension EtcdSnapshot {
         var initialAdvertisePeerUrls = "http://localhost:2380"
 
         @Option(
-            help: ArgumentHelp("Put the write-ahead log into DIR; it must be missing.", valueName: "dir"),
+            help: ArgumentHelp("Put the write-ahead log into DIR; it must not exist.", valueName: "dir"),
             completion: .directory
         )
         var walDir: String?
@@ -59,7 +59,7 @@ extension EtcdSnapshot {
         @Option(help: ArgumentHelp("Raise the revision by N; with --mark-compacted.", valueName: "n"))
         var bumpRevision: UInt64 = 0
 
-        @Flag(help: "Mark everything up to the raised revision as compacted, so that watchers list anew.")
+        @Flag(help: "Mark everything up to the raised revision as compacted, so that watchers list again.")
         var markCompacted = false
 
         @Flag(help: "Accept a copy of a database file, which has no digest behind it.")
@@ -95,10 +95,16 @@ extension EtcdSnapshot {
             let input = try SnapshotInput(
                 file,
                 scratch: SnapshotInput.directory(of: target),
+                isCopy: skipHashCheck,
                 cancellation: cancellation
             )
-            let restored = try SnapshotRestore(options, cancellation: cancellation)
-                .restore(input.descriptor, named: file, to: target)
+            let restored: RestoredSnapshot
+            do {
+                restored = try SnapshotRestore(options, cancellation: cancellation)
+                    .restore(input.descriptor, named: file, to: target)
+            } catch let error as SnapshotDamaged where error.lacksOnlyDigest {
+                throw NotASnapshot(name: file, is: .databaseCopy)
+            }
             for warning in restored.warnings { Streams.printError("etcd-snapshot: warning: \(warning)") }
             Streams.printResult(
                 "'\(restored.dataDirectory)': member \(String(restored.memberID, radix: 16)) of cluster "

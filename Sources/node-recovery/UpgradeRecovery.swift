@@ -95,7 +95,7 @@ struct UpgradeRecovery: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Leave this check out: identity, certificates, images or space; may be repeated.",
+            "Leave this check out: identity, certificates, images, space or etcd; may be repeated.",
             valueName: "check"
         )
     )
@@ -143,7 +143,7 @@ struct UpgradeRecovery: AsyncParsableCommand {
 
     /// `--skip-check`; the deployment has an option of its own, `--force`.
     enum CheckOption: String, ExpressibleByArgument, CaseIterable {
-        case identity, certificates, images, space
+        case identity, certificates, images, space, etcd
     }
 
     func validate() throws {

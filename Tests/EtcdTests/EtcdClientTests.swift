@@ -292,6 +292,47 @@ extension SHA256Digest {
         )
     }
 
+    @Test(
+        "names the option for a certificate when etcd refuses a call, in the words of every version",
+        arguments: [
+            (2, "auth: user name is empty"), (2, "auth: permission denied"), (2, "auth: invalid auth token"),
+            (3, "etcdserver: user name is empty"), (9, "etcdserver: user name not found"),
+            (7, "etcdserver: permission denied"), (16, "etcdserver: invalid auth token"), (7, ""),
+        ]
+    )
+    func refused(code: Int, message: String) throws {
+        let server = try ScriptedServer { peer in
+            _ = try peer.readRequest()
+            try peer.send(.grpcHeaders(), .trailers(status: code, message: message))
+            peer.wait()
+        }
+        let endpoint = EtcdEndpoint(host: "127.0.0.1", port: server.port, tls: nil)
+        let error = #expect(throws: EtcdError.self) {
+            try EtcdService(cancellation: Cancellation()).tryStreamingSnapshot(from: endpoint, stallLimit: .seconds(10))
+        }
+        #expect(error?.hint == "use a certificate whose CN is an etcd user with the role root: --etcd-cert, --etcd-key")
+        #expect(error?.exitStatus == .unavailable)
+    }
+
+    @Test("cuts figures that no member has to those that one can have")
+    func absurdFigures() throws {
+        var status = PBStatusResponse()
+        status.header.revision = -5
+        status.dbSize = .max
+        status.dbSizeInUse = .min
+        let answer: [UInt8] = try status.serializedBytes()
+        let server = try ScriptedServer { peer in
+            _ = try peer.readRequest()
+            try peer.send(.grpcHeaders(), .data(HTTP2Peer.message(answer)), .trailers(status: 0))
+            peer.wait()
+        }
+        let endpoint = EtcdEndpoint(host: "127.0.0.1", port: server.port, tls: nil)
+        let result = try EtcdClient(cancellation: Cancellation()).status(of: endpoint, limit: .seconds(10))
+        #expect(result.revision == 0)
+        #expect(result.databaseSizeBytes == 1 << 50)
+        #expect(result.databaseInUseBytes == 0)
+    }
+
     @Test("says when the answer is none of etcd's, and which option names what it lacks")
     func errors() throws {
         let server = try ScriptedServer { peer in

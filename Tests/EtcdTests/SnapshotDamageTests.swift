@@ -47,13 +47,13 @@ extension SnapshotImage {
         Damage("two types", "the type 0x3 has no place in the tree") { $0[u16: $0.leaf + 8] = 3 },
         Damage("no type", "the type 0x0 has no place in the tree") { $0[u16: $0.leaf + 8] = 0 },
         Damage("unknown type", "the type 0x40 has no place in the tree") { $0[u16: $0.leaf + 8] = 0x40 },
-        Damage("leaf said to be a branch", "the key of element 0 lies inside the element table") {
+        Damage("leaf said to be a branch", "the key of element 0 is inside the element table") {
             $0[u16: $0.leaf + 8] = 1
         },
         Damage("table longer than the page", "a table of 60000 elements is longer than the page") {
             $0[u16: $0.leaf + 10] = 60000
         },
-        Damage("one element too many", "lies inside the element table") { $0[u16: $0.leaf + 10] += 1 },
+        Damage("one element too many", "is inside the element table") { $0[u16: $0.leaf + 10] += 1 },
         Damage("empty branch", "a branch page without a child") { $0[u16: $0.branch + 10] = 0 },
         Damage("overflow past the end", "the page goes on for 4294967295 pages, past the last page") {
             $0[u32: $0.leaf + 12] = .max
@@ -65,7 +65,7 @@ extension SnapshotImage {
         },
         // Elements
         Damage("element outside the page", "reaches past the page") { $0[u32: $0.element($0.leaf, 1) + 4] = 1 << 20 },
-        Damage("element inside the table", "the key of element 1 lies inside the element table") {
+        Damage("element inside the table", "the key of element 1 is inside the element table") {
             $0[u32: $0.element($0.leaf, 1) + 4] = 16
         },
         Damage("empty key", "element 1 has a key of 0 bytes") { $0[u32: $0.element($0.leaf, 1) + 8] = 0 },
@@ -116,7 +116,7 @@ extension SnapshotImage {
         Damage("pair in the root bucket", "of the root bucket is not a bucket") {
             $0[u32: $0.element($0.rootLeaf, 0)] = 0
         },
-        Damage("bucket in a bucket", "element 0 is a bucket inside a bucket, which etcd never makes") {
+        Damage("bucket in a bucket", "element 0 is a bucket inside a bucket, which is not supported") {
             $0[u32: $0.element($0.leaf, 0)] = 1
         },
         Damage("inline bucket that is a branch", "is not a leaf page") { $0[u16: $0.inline("meta") + 8] = 1 },
@@ -159,12 +159,13 @@ extension SnapshotImage {
             image.setMeta { $0[u64: $1 + 16] = 12 }
         },
         Damage("root page 0", "the meta page refers to page 0") { image in image.setMeta { $0[u64: $1 + 16] = 0 } },
-        Damage("one page too many", "the file is cut off: 13 pages") { image in image.setMeta { $0[u64: $1 + 40] += 1 }
+        Damage("one page too many", "the file is too short: 13 pages") { image in
+            image.setMeta { $0[u64: $1 + 40] += 1 }
         },
         Damage("one page too few", "11 pages of 4096 bytes are 45056 bytes, but the database has 49152") { image in
             image.setMeta { $0[u64: $1 + 40] -= 1 }
         },
-        Damage("2^64-1 pages", "the file is cut off: 18446744073709551615 pages") { image in
+        Damage("2^64-1 pages", "the file is too short: 18446744073709551615 pages") { image in
             image.setMeta { $0[u64: $1 + 40] = .max }
         },
         Damage("meta pages of one transaction", "the first is the second's successor") { image in

@@ -119,14 +119,14 @@ import Testing
         #expect(
             try faults(database)
                 == [
-                    "there is no SHA-256 at the end: a length of 49152 bytes is that of a copy of the database file or of a cut snapshot"
+                    "there is no SHA-256 at the end: a length of 49152 bytes is that of a copy of the database file or of an incomplete snapshot"
                 ]
         )
-        #expect(try faults(Array(all.dropLast(1))).first?.hasSuffix("is that of a cut snapshot") == true)
+        #expect(try faults(Array(all.dropLast(1))).first?.hasSuffix("is that of an incomplete snapshot") == true)
         #expect(try faults(database.dropLast(4096) + all.suffix(32)).count == 2)
         #expect(
             try faults(Array(all.prefix(20001)))
-                .contains("the file is cut off: 12 pages of 4096 bytes do not fit into 20001 bytes")
+                .contains("the file is too short: 12 pages of 4096 bytes do not fit into 20001 bytes")
         )
         #expect(try faults(all + [0]).isEmpty == false)
         #expect(try faults(all + all.suffix(32)).isEmpty == false)
@@ -140,7 +140,7 @@ import Testing
         shorter.replace(database.dropLast(4096))
         #expect(
             try shorter.inspect().faults.first
-                == "the file is cut off: 12 pages of 4096 bytes do not fit into 45056 bytes"
+                == "the file is too short: 12 pages of 4096 bytes do not fit into 45056 bytes"
         )
     }
 

@@ -1,6 +1,7 @@
 import Bolt
 import FoundationEssentials
 import Glibc
+import NodeInterface
 import Reporting
 import SystemPackage
 import TestSupport
@@ -190,6 +191,19 @@ struct RestoreBench {
         bench.options = SnapshotRestoreOptions()
         bench.options.markCompacted = true
         #expect(try bench.refusal()?.summary == "--mark-compacted needs --bump-revision")
+        // Above what anyone has seen of the cluster, when that is more than the snapshot's own revision.
+        bench.options.bumpRevision = 1000
+        for (floor, raised) in [(Int64(20), Int64(1045)), (45, 1045), (2_000_000, 2_001_000)] {
+            bench.options.revisionFloor = floor
+            #expect(try bench.restore(to: bench.directory / "above-\(floor)").revision == raised)
+            let database = (bench.directory / "above-\(floor)").appending("member/snap/db")
+            let file = try FileDescriptor.open(database, .readOnly)
+            defer { try? file.close() }  // ignored: nothing was written
+            #expect(try EtcdService(cancellation: Cancellation()).databaseRevision(file) == raised)
+        }
+        bench.options.revisionFloor = .max - 500
+        #expect(try bench.refusal()?.cause == .revisionOverflow(current: .max - 500, bump: 1000))
+        bench.options.revisionFloor = 0
         for bump in [UInt64(Int64.max), .max, UInt64(Int64.max) - 45] {
             bench.options.bumpRevision = bump
             #expect(try bench.refusal()?.cause == .revisionOverflow(current: 45, bump: bump))
@@ -208,7 +222,12 @@ struct RestoreBench {
         #expect(try pairs(in: bench.database)["alarm"]?.count == 2)
         bench.options.clearAlarms = true
         let again = bench.directory / "again"
-        #expect(try bench.restore(to: again).warnings == ["the snapshot has the alarm CORRUPT, which was kept"])
+        #expect(
+            try bench.restore(to: again).warnings == [
+                "the alarm NOSPACE of the snapshot was cleared: the restored database has no free pages",
+                "the snapshot has the alarm CORRUPT, which was kept",
+            ]
+        )
         #expect(try pairs(in: again.appending("member/snap/db"))["alarm"] == [[8, 7, 16, 2]: []])
     }
 
@@ -227,7 +246,11 @@ struct RestoreBench {
         bench = try RestoreBench { $0["meta", "storageVersion"] = Array("3.7.0".utf8) }
         bench.options.serverVersion = "3.6.1"
         bench.options.allowOlderServer = true
-        #expect(try bench.refusal()?.cause == .olderServer(server: "3.6.1", data: "3.7.0", canBeForced: false))
+        #expect(
+            try bench.refusal()?.summary
+                == "the snapshot 'snapshot.db' holds data of etcd 3.7.0, which etcd 3.6.1 is too old for: it ends with "
+                + "'version \"3.7.0\" is not supported'"
+        )
         bench.options.serverVersion = "three"
         #expect(try bench.refusal()?.summary == "'three' is not a version of etcd")
 
@@ -237,13 +260,37 @@ struct RestoreBench {
         #expect(try bench.restore().warnings == ["a downgrade to etcd 3.4.0 was under way when the snapshot was taken"])
     }
 
+    @Test("refuses or warns of a cluster of several members, as the data can be believed")
+    func severalMembers() throws {
+        func bench(storage: String?) throws -> RestoreBench {
+            try RestoreBench { builder in
+                builder["members", "7"] = Array(#"{"id":7,"peerURLs":["http://h:1"],"name":"one"}"#.utf8)
+                builder["members", "8"] = Array(#"{"id":8,"peerURLs":["http://h:2"]}"#.utf8)
+                if let storage { builder["meta", "storageVersion"] = Array(storage.utf8) }
+            }
+        }
+        let warning =
+            "the snapshot lists 2 members (one, 8 (never started)), and the new cluster has 1: none of the others may "
+            + "run on its old data"
+        var new = try bench(storage: "3.6.0")
+        #expect(try new.restore(to: new.directory / "tool").warnings == [warning])
+        new.options.refusesSeveralMembers = true
+        let refusal = try new.refusal()
+        #expect(refusal?.cause == .severalMembers(["one", "8 (never started)"]))
+        #expect(refusal?.exitStatus == .config)
+        // etcd before 3.6 leaves members in the list that are long gone.
+        var old = try bench(storage: nil)
+        old.options.refusesSeveralMembers = true
+        #expect(try old.restore().warnings == [warning])
+    }
+
     // MARK: - Options
 
     static let refusedOptions: [(name: String, cluster: String, urls: [String], reason: String)] = [
         ("b", "a=http://h:1", ["http://h:1"], "the name 'b' is not in"),
         ("", "=http://h:1", ["http://h:1"], "the name '' is not in"),
-        ("a=b", "a=b=http://h:1", ["http://h:1"], "does not begin with https:// or http://"),
-        ("a,b", "a,b=http://h:1", ["http://h:1"], "does not begin with https:// or http://"),
+        ("a=b", "a=b=http://h:1", ["http://h:1"], "does not start with https:// or http://"),
+        ("a,b", "a,b=http://h:1", ["http://h:1"], "does not start with https:// or http://"),
         ("a", "a=http://h:1", ["http://h:2"], "--initial-cluster has 'http://h:1' for 'a', but"),
         ("a", "a=http://h:1,b=http://h:1", ["http://h:1"], "has the same peer URL twice"),
         ("a", "a=http://h:1,a=http://h:1", ["http://h:1", "http://h:1"], "has the same peer URL twice"),
@@ -252,13 +299,13 @@ struct RestoreBench {
         ("a", "a=http://h:70000", ["http://h:70000"], "has no port"),
         ("a", "a=http://h:1/x", ["http://h:1/x"], "has more than a host and a port"),
         ("a", "a=http://h:1/", ["http://h:1/"], "has more than a host and a port"),
-        ("a", "a=ftp://h:1", ["ftp://h:1"], "does not begin with https:// or http://"),
+        ("a", "a=ftp://h:1", ["ftp://h:1"], "does not start with https:// or http://"),
         ("a", "a=http://h 1:1", ["http://h 1:1"], "has characters that no URL has"),
-        ("a", "a=http://2001:db8::1:2380", ["http://2001:db8::1:2380"], "an IPv6 address stands in brackets"),
+        ("a", "a=http://2001:db8::1:2380", ["http://2001:db8::1:2380"], "an IPv6 address needs brackets"),
         ("a", "a=http://:2380", ["http://:2380"], "has no proper host"),
         ("a", "a=http://h:1", [], "there is no peer URL"),
         ("a", "", ["http://h:1"], "the name 'a' is not in"),
-        ("a", "a", ["http://h:1"], "does not begin with https:// or http://"),
+        ("a", "a", ["http://h:1"], "does not start with https:// or http://"),
     ]
 
     @Test("refuses members and peer URLs that etcd would refuse", arguments: refusedOptions)

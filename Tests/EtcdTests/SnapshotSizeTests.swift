@@ -90,6 +90,25 @@ struct SizeDistribution: Sendable, CustomTestStringConvertible {
         #expect(restored.databaseSizeBytes * 100 <= defragmented * 102)
     }
 
+    @Test(
+        "leaves the server room within a quota a tenth above the snapshot's own size",
+        .enabled(if: Tier.live.isWanted, Tier.live.comment),
+        arguments: EtcdVersion.allCases
+    )
+    func quota(version: EtcdVersion) throws {
+        let bench = try RestoreBench()
+        try SizeDistribution("1.9 to 2.0 KB", 3_000, 1850...2000).build().write(to: bench.snapshot)
+        try bench.restore(to: bench.directory / "data")
+        let quota = try size(of: bench.snapshot) / 10 * 11
+        let etcd = try RunningEtcd(
+            in: bench.directory.path,
+            tools: version.tools(),
+            options: "--quota-backend-bytes \(quota)"
+        )
+        for number in 0..<5 { try etcd.etcdctl("put /after/\(number) value") }
+        #expect(try etcd.etcdctl("alarm list").isEmpty)
+    }
+
     @Test("is known to the byte before anything is written", arguments: distributions)
     func forecast(distribution: SizeDistribution) throws {
         var bench = try RestoreBench()

@@ -209,7 +209,7 @@ struct BadInputTests {
             try create(),
             69,
             says: "cannot connect to '\(url)': Connection refused",
-            hint: "see whether etcd runs",
+            hint: "check whether etcd is running",
             on: node,
             as: taken
         )

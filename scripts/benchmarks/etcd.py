@@ -30,6 +30,13 @@ def commands(bench, etcdutl):
     return rows
 
 
+def size_of(out):
+    """Bytes of what a command made: the snapshot, or the database of a data directory; 0 for neither."""
+    database = out / "member/snap/db"
+    file = database if database.is_file() else out
+    return file.stat().st_size if file.is_file() else 0
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench etcd", description=__doc__)
     parser.add_argument("--scale", type=float, default=1, help="this share of the database")
@@ -49,19 +56,20 @@ def main():
             bench.run("etcdctl snapshot save snapshot.db")
             snapshot, out = bench.scratch / "snapshot.db", bench.scratch / "out"
             rows = commands(bench, etcdutl)
-            results = {}
+            results, sizes = {}, {}
             for number in range(options.runs):
                 for what, name, script in rows[::-1] if number % 2 else rows:
                     bench.settle(reads=[bench.etcd, snapshot])
                     results.setdefault((what, name), []).append(bench.measure(script, sync=bench.scratch))
                     bench.note(f"{name}: {results[what, name][-1].wall:.2f} s")
+                    sizes[what, name] = size_of(out)
                     bench.remove(out)
             best = {key: Measurement.best(all) for key, all in results.items()}
             ours = {what: next(best[key] for key in best if key[0] == what) for what, _ in best}
             lines += ["", f"**A snapshot of {snapshot.stat().st_size / 1e6:.0f} MB with {keys} keys**", ""]
-            lines += table(["", "wall s", "slowest", "CPU s", "RSS MiB", "ratio: wall", "CPU", "RSS"], [
+            lines += table(["", "wall s", "slowest", "CPU s", "RSS MiB", "file MB", "ratio: wall", "CPU", "RSS"], [
                 [name, f"{one.wall:.2f}", f"{max(m.wall for m in results[what, name]):.2f}", f"{one.cpu:.2f}",
-                 f"{one.rss / MIB:.0f}"]
+                 f"{one.rss / MIB:.0f}", f"{sizes[what, name] / 1e6:.1f}" if sizes[what, name] else ""]
                 + ([""] * 3 if one is ours[what] else [ratio(ours[what].wall, one.wall), ratio(ours[what].cpu, one.cpu),
                                                        ratio(ours[what].rss, one.rss)])
                 for (what, name), one in best.items()])
