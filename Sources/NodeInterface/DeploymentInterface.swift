@@ -95,7 +95,8 @@ public protocol DeploymentInterface: Sendable {
     func bootRepair(of deployment: Deployment) async throws -> BootRepair
 
     /// Puts back what a boot of a deployment lacks: kernel, initramfs and the boot loader's entry, from the deployment's
-    /// own `/usr/lib/modules`; proves afterwards that nothing is missing any more.
+    /// own `/usr/lib/modules`; proves afterwards that nothing is missing any more. One that was undeployed is deployed
+    /// again as by ``deployAgain(_:)``.
     ///
     /// Does nothing when nothing is missing. What is there stays as it is.
     /// - Returns: the files that were written, as paths of the node.

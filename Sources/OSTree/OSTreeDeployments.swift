@@ -134,11 +134,17 @@ public struct OSTreeDeployments: DeploymentInterface {
         return try sysroot.obstacles(toBooting: name, of: deployment.osName)
     }
 
-    /// What a boot of a deployment lacks, and whether its own `/usr/lib/modules` has it.
+    /// What a boot of a deployment lacks, and whether its own `/usr/lib/modules` has it; for one that was undeployed,
+    /// whether it can be deployed again.
     public func bootRepair(of deployment: Deployment) async throws -> BootRepair {
         let obstacles = try await obstacles(toBooting: deployment)
         guard !obstacles.isEmpty else { return BootRepair(obstacles: []) }
         let sysroot = try managed()
+        if try isUndeployed(deployment, in: sysroot) {
+            let place = sysroot.folder(of: deployment.osName).appending("\(deployment.checksum).\(deployment.serial)")
+            let reason = "it was undeployed; its commit is still in the repository"
+            return BootRepair(obstacles: [reason], files: ["/\(place)"])
+        }
         switch try BootFiles.find(missingTo: deployment, in: sysroot, running: running) {
         case .success(let files): return BootRepair(obstacles: obstacles, files: files.paths)
         case .failure(let refusal): return BootRepair(obstacles: obstacles, reasons: refusal.reasons)
@@ -156,6 +162,11 @@ public struct OSTreeDeployments: DeploymentInterface {
         let name = DeploymentName(checksum: deployment.checksum, serial: deployment.serial)
         guard !repair.obstacles.isEmpty else { return [] }
         guard repair.reasons.isEmpty else { throw OSTreeError.notRepairable(name, repair.reasons) }
+        if try isUndeployed(deployment, in: managed()) {
+            let made = try await deployAgain(deployment)
+            log?.notice("deployed '\(made.checksum).\(made.serial)' again and pinned it")
+            return repair.files
+        }
         let (root, running) = (root, running)
         let write: @Sendable () -> Result<[String], any Error> = {
             Result {
@@ -169,6 +180,16 @@ public struct OSTreeDeployments: DeploymentInterface {
         let left = try await obstacles(toBooting: deployment)
         guard left.isEmpty else { throw OSTreeError.notRepairable(name, left) }
         return written
+    }
+
+    /// Whether the boot loader has lost a deployment that the repository can give again.
+    private func isUndeployed(_ deployment: Deployment, in sysroot: Sysroot) throws -> Bool {
+        let name = DeploymentName(checksum: deployment.checksum, serial: deployment.serial)
+        guard try sysroot.exists(Sysroot.entries), try sysroot.bootEntry(of: name, osName: deployment.osName) == nil,
+            try sysroot.exists(sysroot.folder(of: deployment.osName)), try sysroot.hasCommit(deployment.checksum)
+        else { return false }
+        let current = try running.flatMap { try sysroot.runningWithoutEntry($0) }
+        return current?.name != name || current?.osName != deployment.osName
     }
 
     /// Whether the repository has the commit, whole as far as ostree has marked it.

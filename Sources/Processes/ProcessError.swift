@@ -49,7 +49,7 @@ public struct ProcessError: OperatorError, Equatable {
     public var hint: String? {
         switch reason {
         case .notFound:
-            "install '\(command.arguments[0])', or check where it lies with 'command -v \(command.arguments[0])'"
+            "install '\(command.arguments[0])', or check where it is with 'command -v \(command.arguments[0])'"
         case .notStarted, .limit, .tooMuchOutput, .ended: "run it by hand to see all that it says: \(command)"
         }
     }

@@ -44,7 +44,7 @@ public struct SystemdError: OperatorError, Equatable {
         case .broken(let number): "\(what): the connection to systemd broke: \(Errno(rawValue: number))"
         case .refused(let name, let text): "\(what): \(text.isEmpty ? name : text)"
         case .silent(let limit): "\(what): systemd did not answer within \(limit.operatorText)"
-        case .malformed: "\(what): systemd answered with something else"
+        case .malformed: "\(what): systemd sent an unexpected answer"
         case .job(let result): "\(what): systemd's job ended with '\(result)'"
         case .unfinished(let limit, let state): "\(what) within \(limit.operatorText): the unit is \(state)"
         case .survived(let state): "\(what): the unit is \(state), though all of its processes were killed"
@@ -53,7 +53,7 @@ public struct SystemdError: OperatorError, Equatable {
 
     /// The command that shows more.
     public var hint: String? {
-        if case .unreachable = fault { return "see whether systemd runs this machine: systemctl is-system-running" }
+        if case .unreachable = fault { return "check whether systemd runs this machine: systemctl is-system-running" }
         guard let unit else { return "see what systemd says: journalctl -b _PID=1 -n 20" }
         return "see why: systemctl status \(unit)"
     }

@@ -179,7 +179,7 @@ struct SystemdInsideTests {
         try both.stop("dbus.socket", limit: .seconds(10))
         let error = #expect(throws: SystemdError.self) { try units(.broker).state(of: "ok.service") }
         #expect(error?.exitStatus == .unavailable)
-        #expect(error?.hint == "see whether systemd runs this machine: systemctl is-system-running")
+        #expect(error?.hint == "check whether systemd runs this machine: systemctl is-system-running")
         #expect(try both.state(of: "ok.service").active == "active")
         #expect(try units(.broker, .direct).state(of: "ok.service").active == "active")
     }
