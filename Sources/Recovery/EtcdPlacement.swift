@@ -130,10 +130,12 @@ struct EtcdPlacement {
 
     /// The databases in the data directory: the present member's, and those that recoveries have kept.
     func databases() -> [FilePath] {
-        // ignored: what is not found says nothing about revisions
-        guard let place = try? openIfThere(), let names = try? place.names() else { return [] }
-        return names.filter { $0 == Self.member || $0.string.hasPrefix("member.before-") }
-            .map { place.path.appending($0).appending("snap/db") }
+        ([(place, "member.before-")] + [mountedMember.map { ($0.place, "before-") }].compactMap { $0 }).flatMap { place, kept in
+            // ignored: what is not found says nothing about revisions
+            let names = (try? place.openIfThere()?.names()) ?? []
+            return names.filter { $0 == Self.member || $0.string.hasPrefix(kept) }
+                .map { place.path.appending($0).appending("snap/db") }
+        }
     }
 
     /// What a swap finds.

@@ -3,6 +3,7 @@ import Certificates
 import Files
 import FoundationEssentials
 import NodeInterface
+import RecoveryPoints
 import Reporting
 import SystemPackage
 import YAML
