@@ -211,9 +211,17 @@ import Testing
         try await node.goOn(from: try await node.restart { $0.generation = 1 })
         #expect(try node.read("var/lib/etcd/member/snap/db") == "restored")
         #expect(try kept().contains("failed"))
-        // Another recovery whose failed state has its own snapshot takes nothing of it away.
+    }
+
+    @Test("stays with its etcd where that is the only copy: a later recovery does not remove it") func onlyCopy()
+        async throws
+    {
+        let node = try await RecoveryNode()
+        node.etcdIsDownUntilTheKubeletStarts()
+        try await node.recover()
         node.startPods()
         try await node.recover { $0.generation = 1 }
-        #expect(try kept().contains("failed"))
+        let kept = try Shell.output("cat '\(node.root)'/var/lib/etcd/member.before-*/snap/db | sort")
+        #expect(kept == "failed\nrestored\n")
     }
 }

@@ -93,7 +93,7 @@ import Testing
         try await expectRefused(node, .unavailable, naming: [RecoveryNode.image], hint: "--skip-check images")
         node.containers.name = nil
         let error = await #expect(throws: RecoveryError.self) { try await node.recover() }
-        #expect(error?.summary.hasPrefix("step 'start-runtime': waited 20 s for the container runtime") == true)
+        #expect(error?.summary.hasPrefix("step 'images-again': waited 20 s for the container runtime") == true)
         let progress = try RecoveryProgress(in: node.store, root: node.root)
         #expect(
             progress.steps.first { $0.name == "images" }?.note == "unknown: no container runtime answers"

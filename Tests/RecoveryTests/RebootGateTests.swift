@@ -125,7 +125,7 @@ import Testing
         #expect(try node.read("etc/hosts") == "half")  // no file was restored yet
         // What still knew its images would cost them at the boot of another version.
         #expect(
-            node.recorder.calls == [
+            node.recorder.calls.filter { !$0.hasPrefix("restore etcd") } == [
                 "stop kubelet.service", "stop pod p-dns", "remove pod p-dns", "stop pod p-etcd", "remove pod p-etcd",
             ]
         )
