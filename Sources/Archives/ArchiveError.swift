@@ -54,17 +54,17 @@ public struct ArchiveError: OperatorError, Equatable {
     public var hint: String? {
         switch cause {
         case .system where isForWantOfSpace:
-            "make room on the file system of '\(archive.string)' ('df -h; df -i' shows which one is full), then run it again"
+            "free space on the file system of '\(archive.string)' ('df -h; df -i' shows which one is full), then run it again"
         case .system(EROFS):
             "the file system of '\(archive.string)' is read-only: see 'findmnt -T \(archive.string)' and 'dmesg'"
         case .system(let number) where Errno(rawValue: number).isForWantOfResources:
             "a limit of the system was reached: see 'ulimit -a', and 'systemctl show -p TasksMax,LimitNOFILE UNIT'"
         case .damaged:
-            "use another recovery point; 'node-backup verify --all' tells which ones are whole"
+            "use another recovery point; 'node-backup verify --all' shows which ones are whole"
         case .missing:
             archive.extension == "zst" ? "'tar -tf \(archive.string)' lists what is in it" : nil
         case .obstructed:
-            "nothing was changed: clear the way, then run it again ('findmnt' lists what is mounted where)"
+            "nothing was changed: remove what is in the way, then run it again ('findmnt' lists what is mounted where)"
         default: nil
         }
     }

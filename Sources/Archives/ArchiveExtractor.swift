@@ -34,7 +34,7 @@ public enum ArchiveExtractor {
         let plan = try ExtractionPlan(paths, archive: archive, index: index, cancellation: cancellation)
         let files = try IndexedArchive(archive: archive, index: index, jobs: jobs, cancellation: cancellation)
         var contents = Contents()
-        while let (record, _) = try files.next() {
+        while let (record, dataBytes) = try files.next() {
             guard let record = plan.resolve(record) else { continue }
             contents.files += 1
             switch record.kind {
@@ -52,7 +52,7 @@ public enum ArchiveExtractor {
                         try descriptor.writeAll(bytes, at: offset, path: path)
                     }
                 }
-                contents.sourceBytes += record.size
+                contents.sourceBytes = contents.sourceBytes.addingSaturated(dataBytes)
             case .fifo, .characterDevice, .blockDevice, .socket: try writer.makeNode(record)
             }
             progress(contents.files, contents.sourceBytes)
@@ -67,18 +67,22 @@ private struct ExtractionPlan {
     /// The first names that are not wanted, of files that are wanted under another name: that name.
     private var standIns: [TreePath: TreePath] = [:]
 
-    /// Reads the index once to see that every path is there.
+    /// Reads the index once to see that a tree can be made of it, and that every path is in it.
     init(_ paths: [TreePath], archive: FilePath, index: FilePath, cancellation: Cancellation) throws {
         self.paths = paths
-        guard !paths.isEmpty else { return }
         let lines = ArchiveIndexReader(from: try FrameReader(path: index, jobs: 1, cancellation: cancellation))
+        var structure = IndexStructure(of: index)
         var missing = Set(paths)
         while let record = try lines.next() {
+            try structure.check(record)
             if !missing.isEmpty { missing = missing.filter { !record.path.isWithin($0) } }
-            if let first = record.hardLink, isWanted(record.path), !isWanted(first), standIns[first] == nil {
+            if !paths.isEmpty, let first = record.hardLink, isWanted(record.path), !isWanted(first),
+                standIns[first] == nil
+            {
                 standIns[first] = record.path
             }
         }
+        try structure.checkLinks(cancellation)
         if let path = paths.first(where: missing.contains) {
             throw ArchiveError("extract", entry: path.bytes, in: archive, .missing)
         }

@@ -4,7 +4,7 @@ internal import Glibc
 /// Reads the index of an archive, file by file, in walking order.
 ///
 /// Everything that ``ArchiveIndexWriter`` would not have written is an error with its line: an unknown keyword, a
-/// path that is out of order or there twice, a missing last line. Not for use from more than one thread at a time.
+/// path that is out of order or listed twice, a missing last line. Not for use from more than one thread at a time.
 public final class ArchiveIndexReader {
     private let frames: FrameReader
     /// The start of a line whose end is in the next piece.
@@ -34,14 +34,14 @@ public final class ArchiveIndexReader {
         }
         if let record = line.record {
             if let last, !(last < record.path) {
-                throw fault("'\(record.path)' is out of order or there twice")
+                throw fault("'\(record.path)' is out of order or listed twice")
             }
             last = record.path
             count += 1
             return record
         }
         guard line.end == count else {
-            throw fault("it holds \(count) files and says that they are \(line.end.map { "\($0)" } ?? "?")")
+            throw fault("it holds \(count) files and says that it has \(line.end.map { "\($0)" } ?? "?")")
         }
         isAtEnd = true
         if try position < piece.count || frames.next() != nil { throw fault("there is something after the last line") }

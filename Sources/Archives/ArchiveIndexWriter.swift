@@ -19,6 +19,22 @@ public final class ArchiveIndexWriter {
         self.path = path
     }
 
+    /// Refuses a file whose line would be too long, before anything of it is written.
+    func check(_ record: FileRecord) throws(ArchiveError) {
+        // A value takes four digits for three bytes, a name four for one at most.
+        let most = record.attributes.reduce(0) { $0 + 4 * $1.name.count + $1.value.count / 3 * 4 + 16 }
+        let names =
+            4 * (record.path.bytes.count + (record.linkTarget?.count ?? 0) + (record.hardLink?.bytes.count ?? 0))
+        guard most + names + 1024 <= IndexFormat.largestLine else {
+            throw ArchiveError(
+                "write the line of",
+                entry: record.path.bytes,
+                in: path,
+                .unsupported("its extended attributes are too large")
+            )
+        }
+    }
+
     /// Adds a file.
     /// - Precondition: its path comes after the one before; a regular file that is no hard link has its digest.
     public func add(_ record: FileRecord) throws {

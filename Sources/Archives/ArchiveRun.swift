@@ -48,7 +48,7 @@ final class ArchiveRun {
             try cancellation.check()
             switch event {
             case .file(let record):
-                try add(links.resolve(record), walk)
+                if try !add(links.resolve(record), walk) { walk.skipContents() }
                 progress(summary.files, summary.sourceBytes)
             case .leftOut(let file) where file.reason == .vanished:
                 summary.vanished.append(file.path)
@@ -64,7 +64,8 @@ final class ArchiveRun {
         return summary
     }
 
-    private func add(_ record: FileRecord, _ walk: borrowing TreeWalk) throws {
+    /// - Returns: whether it is in the archive; of a directory that is not, nothing in it can be.
+    private func add(_ record: FileRecord, _ walk: borrowing TreeWalk) throws -> Bool {
         do {
             if record.kind == .regular, record.hardLink == nil {
                 try addContent(record, walk)
@@ -74,18 +75,28 @@ final class ArchiveRun {
                 try walk.readDetails(&record)
                 // All names of a file share its attributes: they come with the first one.
                 if record.hardLink != nil { record.attributes = [] }
+                try index.check(record)
                 try tar.begin(record)
                 try tar.end()
-                try batch.add(finished(record, readAt: now), writeLine)
+                try batch.add(finished(record, dataBytes: 0, readAt: now), writeLine)
             }
+            return true
+        } catch let error as ArchiveError {
+            guard case .unsupported(let reason) = error.cause else { throw error }
+            links.lost(record.path)
+            summary.leftOut.append(LeftOut(path: record.path, reason: .notStorable(reason)))
         } catch let error as FilesError {
             links.lost(record.path)
-            if error.errno == .noSuchFileOrDirectory || error.errno == .staleNFSFileHandle {
+            if error.errno == .argListTooLong {
+                let reason = "its attributes are more than the kernel gives out at once"
+                summary.leftOut.append(LeftOut(path: record.path, reason: .notStorable(reason)))
+            } else if error.errno == .noSuchFileOrDirectory || error.errno == .staleNFSFileHandle {
                 summary.vanished.append(record.path)
             } else {
                 try skip(record.path, error)
             }
         }
+        return false
     }
 
     private func skip(_ path: TreePath, _ error: FilesError) throws {
@@ -94,15 +105,15 @@ final class ArchiveRun {
     }
 
     /// Counts a file whose entry has been written, and gives its record as the index is to have it.
-    private func finished(_ record: FileRecord, readAt moment: FileTime) -> FileRecord {
+    private func finished(_ record: FileRecord, dataBytes: Int64, readAt moment: FileTime) -> FileRecord {
         var record = record
         if let hint = record.hint, !hint.isTrustworthy(readAt: moment) { record.hint = nil }
         summary.files += 1
-        if record.hardLink == nil { summary.sourceBytes += record.size }
+        summary.sourceBytes = summary.sourceBytes.addingSaturated(dataBytes)
         return record
     }
 
-    private func writeLine(_ record: FileRecord, digest: SHA256Digest?) throws {
+    private func writeLine(_ record: FileRecord, _: UnsafeRawBufferPointer?, _ digest: ContentDigest?) throws {
         var record = record
         if let digest { record.digest = digest }
         try index.add(record)
@@ -117,17 +128,19 @@ final class ArchiveRun {
         for attempt in 1...Self.attempts {
             let moment = FileTime.now
             try walk.readDetails(&record)
+            try index.check(record)
             let extents =
                 before.mayHaveHoles
                 ? try DataExtents.find(in: file.descriptor, size: before.size, path: text(of: record.path)) : nil
             let source = Source(file: file.descriptor, stat: before, isLastAttempt: attempt == Self.attempts)
             if extents == nil, before.size <= ContentBatch<FileRecord>.largestContent {
                 if try addBuffered(&record, source) {
-                    let line = finished(record, readAt: moment)
-                    return try batch.add(line, contentOf: Int(line.size), writeLine)
+                    let line = finished(record, dataBytes: record.size, readAt: moment)
+                    return batch.add(line, contentOf: Int(line.size))
                 }
             } else if try addStreamed(&record, source, extents) {
-                return try batch.add(finished(record, readAt: moment), writeLine)
+                let dataBytes = extents?.totalBytes ?? record.size
+                return try batch.add(finished(record, dataBytes: dataBytes, readAt: moment), writeLine)
             }
             before = try FileStat(of: file.descriptor, path: text(of: record.path))
             record = before.record(path: record.path)
@@ -172,7 +185,12 @@ final class ArchiveRun {
         try tar.mark()
         do {
             try tar.begin(record, extents: extents)
-            let isWhole = try copy(extents ?? [DataExtent(offset: 0, length: record.size)], source, record)
+            let extents = extents ?? [DataExtent(offset: 0, length: record.size)]
+            hasher.start(ContentDigest.Form(size: record.size, dataBytes: extents.totalBytes))
+            guard let isWhole = try copy(extents, source, record) else {
+                try tar.rewind()
+                return false
+            }
             let digest = try hasher.finish(size: record.size)
             if try !isWhole || !isUnchanged(source, record.path) {
                 guard source.isLastAttempt else {
@@ -185,7 +203,6 @@ final class ArchiveRun {
             try tar.end()
             return true
         } catch let error as FilesError {
-            hasher.reset()
             try tar.rewind()
             throw error
         }
@@ -193,10 +210,11 @@ final class ArchiveRun {
 
     /// Copies stretches of a file into the archive, and hashes them.
     ///
-    /// What is missing because the file was cut short meanwhile is stored and hashed as zeros too.
-    /// - Returns: Whether nothing was missing.
-    private func copy(_ extents: [DataExtent], _ source: Source, _ record: FileRecord) throws -> Bool {
+    /// What is missing because the file was cut short meanwhile is stored and hashed as zeros too, at the last attempt.
+    /// - Returns: Whether nothing was missing; `nil` when something was and there are attempts left.
+    private func copy(_ extents: [DataExtent], _ source: Source, _ record: FileRecord) throws -> Bool? {
         var isWhole = true
+        var done: Int64 = 0
         for extent in extents {
             var position = extent.offset
             let end = extent.offset + extent.length
@@ -215,8 +233,10 @@ final class ArchiveRun {
                     try hasher.add(UnsafeRawBufferPointer(rebasing: piece[..<got]), at: offset)
                     return got
                 }
+                if !isWhole, !source.isLastAttempt { return nil }
                 position += Int64(count)
-                progress(summary.files, summary.sourceBytes + position)
+                done += Int64(count)
+                progress(summary.files, summary.sourceBytes.addingSaturated(done))
             }
         }
         return isWhole
@@ -245,6 +265,11 @@ final class ArchiveRun {
             if errno != EINTR { throw .last("read", text(of: path)) }
         }
     }
+}
+
+extension [DataExtent] {
+    /// How long they are together.
+    var totalBytes: Int64 { reduce(0) { $0.addingSaturated($1.length) } }
 }
 
 /// The first names of files with several, when the first one did not make it into the archive: the next one takes

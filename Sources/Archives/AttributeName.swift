@@ -2,7 +2,7 @@
 ///
 /// GNU tar writes `%3D` for it and `%25` for `%`. Source: GNU tar `xheader.c`, `xattr_encode_keyword`.
 enum AttributeName {
-    static func encode(_ name: [UInt8]) -> String {
+    static func encode(_ name: [UInt8]) -> [UInt8] {
         var text = [UInt8]()
         for byte in name {
             switch byte {
@@ -11,7 +11,7 @@ enum AttributeName {
             default: text.append(byte)
             }
         }
-        return String(decoding: text, as: UTF8.self)
+        return text
     }
 
     static func decode(_ name: some Collection<UInt8>) -> [UInt8] {

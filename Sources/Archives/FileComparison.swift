@@ -32,27 +32,40 @@ struct FileComparison {
             line.digest = nil
         }
         if let digest = line.digest, record.size == line.size {
-            record.digest = try contentDigest(record, walk)
-            if record.digest == digest { line.digest = digest }
+            record.digest = try contentDigest(record, digest.form, walk)
         }
         return FileAspect.differences(line, record)
     }
 
-    private func contentDigest(_ record: FileRecord, _ walk: borrowing TreeWalk) throws -> SHA256Digest {
+    private func contentDigest(
+        _ record: FileRecord,
+        _ form: ContentDigest.Form,
+        _ walk: borrowing TreeWalk
+    ) throws -> ContentDigest {
         let file = try walk.openContent()
-        var hasher = SHA256Hasher()
+        let path = root.text(of: record.path)
+        let holes = walk.stat.mayHaveHoles
+        let extents = holes ? try DataExtents.find(in: file.descriptor, size: record.size, path: path) : nil
+        var hasher = ContentHasher(cancellation: cancellation)
+        hasher.start(form)
         try withUnsafeTemporaryAllocation(byteCount: 256 << 10, alignment: 64) { buffer in
-            while true {
-                try cancellation.check()
-                let count = read(file.descriptor.rawValue, buffer.baseAddress, buffer.count)
-                if count < 0 {
-                    if errno == EINTR { continue }
-                    throw FilesError.last("read", root.text(of: record.path))
+            for extent in extents ?? [DataExtent(offset: 0, length: record.size)] {
+                var position = extent.offset
+                let end = extent.offset + extent.length
+                while position < end {
+                    try cancellation.check()
+                    let wanted = Int(min(end - position, Int64(buffer.count)))
+                    let count = pread(file.descriptor.rawValue, buffer.baseAddress, wanted, Int(position))
+                    if count < 0 {
+                        if errno == EINTR { continue }
+                        throw FilesError.last("read", path)
+                    }
+                    if count == 0 { return }  // it was cut short: its digest is another one
+                    try hasher.add(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: position)
+                    position += Int64(count)
                 }
-                if count == 0 { return }
-                hasher.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             }
         }
-        return hasher.finish()
+        return try hasher.finish(size: record.size)
     }
 }

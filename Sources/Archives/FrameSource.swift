@@ -25,7 +25,7 @@ struct FrameSource: ~Copyable {
         case streamed
     }
 
-    static let cutOff = "the file ends in the middle of it"
+    static let cutOff = "the file ends inside it"
 
     private static let readSize = 1 << 20
     private static let alignment = UncachedOutput.alignment
@@ -139,7 +139,7 @@ struct FrameSource: ~Copyable {
         let size = ZSTD_getFrameContentSize(header.baseAddress, header.count)
         if size == CZstd_CONTENTSIZE_UNKNOWN { return .streamed }
         if size == CZstd_CONTENTSIZE_ERROR {
-            throw .damaged(available < Self.headerSize ? Self.cutOff : "its header makes no sense")
+            throw .damaged(available < Self.headerSize ? Self.cutOff : "its header is invalid")
         }
         guard size <= UInt64(FrameReader.largestParallelFrame) else { return .streamed }
         while true {

@@ -9,8 +9,9 @@ internal import Files
 ///     # end 2
 ///
 /// After `type`, `mode`, `uid` and `gid` come, where they apply and in this order: `size`, `time`, `link`,
-/// `hardlink`, `device`, `sha256digest`, `inode` with `ctime`, and one `xattr.NAME` with a value in base64 for each
-/// attribute, by name. `hardlink`, `ctime` and `xattr.` are our own. A time is seconds, a point, nine digits of
+/// `hardlink`, `device`, `sha256digest`, or `sha256data` with `databytes` for a file with long holes (see
+/// ``ContentDigest``), `inode` with `ctime`, and one `xattr.NAME` with a value in base64 for each
+/// attribute, by name. `hardlink`, `sha256data`, `databytes`, `ctime` and `xattr.` are our own. A time is seconds, a point, nine digits of
 /// nanoseconds that count upwards also from negative seconds. Bytes that are not printable ASCII, and those that mean
 /// something to mtree, are written `\ooo`.
 enum IndexFormat {
@@ -42,12 +43,15 @@ enum IndexFormat {
             append(" device=linux,", UInt64(device.major), to: &line)
             append(",", UInt64(device.minor), to: &line)
         }
-        if let digest = record.digest {
+        switch record.digest {
+        case .whole(let digest)?:
             append(" sha256digest=", EmptyCollection(), to: &line)
-            for byte in digest.bytes {
-                line.append(hexDigits[Int(byte >> 4)])
-                line.append(hexDigits[Int(byte & 15)])
-            }
+            appendHex(digest, to: &line)
+        case .sparse(let digest, let dataBytes)?:
+            append(" sha256data=", EmptyCollection(), to: &line)
+            appendHex(digest, to: &line)
+            append(" databytes=", dataBytes.magnitude, to: &line)
+        case nil: break
         }
         if let hint = record.hint {
             append(" inode=", hint.inode, to: &line)
@@ -64,6 +68,13 @@ enum IndexFormat {
 
     private static let hexDigits = Array("0123456789abcdef".utf8)
     private static let base64Digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+
+    private static func appendHex(_ digest: SHA256Digest, to line: inout [UInt8]) {
+        for byte in digest.bytes {
+            line.append(hexDigits[Int(byte >> 4)])
+            line.append(hexDigits[Int(byte & 15)])
+        }
+    }
 
     private static func append(_ key: StaticString, _ value: some Collection<UInt8>, to line: inout [UInt8]) {
         line.append(contentsOf: UnsafeBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount))

@@ -60,8 +60,17 @@ struct IndexLineParser {
             record.device = DeviceNumber(major: major, minor: try number32())
         }
         if kind == .regular, record.hardLink == nil {
-            try expect(" sha256digest=")
-            record.digest = try digest()
+            if skip(" sha256data=") {
+                let digest = try digest()
+                try expect(" databytes=")
+                guard let dataBytes = Int64(exactly: try number()), dataBytes <= size else {
+                    throw Fault("it has more data than it is long")
+                }
+                record.digest = .sparse(digest, dataBytes: dataBytes)
+            } else {
+                try expect(" sha256digest=")
+                record.digest = .whole(try digest())
+            }
         }
         if skip(" inode=") {
             let inode = try number()
@@ -86,7 +95,7 @@ struct IndexLineParser {
         try expect(".")
         guard skip("/") else { return .root }
         let bytes = try unescaped()
-        guard bytes.count < 4096, Self.isPath(bytes) else { throw Fault("a path is malformed") }
+        guard bytes.count <= TreePath.longest, Self.isPath(bytes) else { throw Fault("a path is malformed") }
         return TreePath(unchecked: bytes)
     }
 
@@ -131,7 +140,7 @@ struct IndexLineParser {
     }
 
     private mutating func digest() throws(Fault) -> SHA256Digest {
-        guard line.count - position >= 64 else { throw Fault("a digest is cut off") }
+        guard line.count - position >= 64 else { throw Fault("a digest is incomplete") }
         let bytes = try [UInt8](unsafeUninitializedCapacityOrThrow: 32) { (index) throws(Fault) in
             let high = Self.hexValue(line[position + 2 * index])
             let low = Self.hexValue(line[position + 2 * index + 1])
@@ -159,7 +168,7 @@ struct IndexLineParser {
         }
         try expect(".")
         var nanoseconds: Int32 = 0
-        guard line.count - position >= 9 else { throw Fault("a time is cut off") }
+        guard line.count - position >= 9 else { throw Fault("a time is incomplete") }
         for _ in 0..<9 { nanoseconds = nanoseconds * 10 + Int32(try decimalDigit()) }
         return FileTime(seconds: isNegative ? -value : value, nanoseconds: nanoseconds)
     }
@@ -167,7 +176,7 @@ struct IndexLineParser {
     private mutating func base64() throws(Fault) -> [UInt8] {
         var bytes = [UInt8]()
         while position < line.count, line[position] != UInt8(ascii: " ") {
-            guard line.count - position >= 4 else { throw Fault("base64 is cut off") }
+            guard line.count - position >= 4 else { throw Fault("base64 is incomplete") }
             var group: UInt32 = 0
             var digits = 0
             while digits < 4, let value = IndexFormat.base64Value(line[position + digits]) {

@@ -108,13 +108,15 @@ struct PaxHeader: ~Copyable {
     // MARK: pax records
 
     /// Adds a record `LENGTH KEY=VALUE\n`, where the length counts itself.
-    private mutating func add(_ key: String, _ value: [UInt8]) {
-        let rest = key.utf8.count + value.count + 3
+    private mutating func add(_ key: String, _ value: [UInt8]) { add(Array(key.utf8), value) }
+
+    private mutating func add(_ key: [UInt8], _ value: [UInt8]) {
+        let rest = key.count + value.count + 3
         var length = rest + Self.digits(rest)
         if Self.digits(length) != Self.digits(rest) { length = rest + Self.digits(length) }
         appendDecimal(Int64(length), to: &records)
         records.append(UInt8(ascii: " "))
-        records.append(contentsOf: key.utf8)
+        records.append(contentsOf: key)
         records.append(UInt8(ascii: "="))
         records.append(contentsOf: value)
         records.append(UInt8(ascii: "\n"))
@@ -128,15 +130,22 @@ struct PaxHeader: ~Copyable {
 
     /// Adds the modification time where ustar's whole seconds since 1970 do not do.
     ///
-    /// For a time before 1970 with a fraction the sign goes with the seconds alone, as libarchive writes and reads it;
-    /// GNU tar reads such a time as up to a second earlier.
+    /// A time before 1970 with a fraction is one decimal number, as POSIX has it and GNU tar reads it: half a second
+    /// before 1970 is `-0.5`. libarchive takes the sign for the seconds alone, see ``FileTime/asReadByLibarchive``.
     private mutating func addTime(_ time: FileTime) {
         guard time.nanoseconds != 0 || time.seconds < 0 || time.seconds > Self.largest(digits: 11) else { return }
         var text = [UInt8]()
-        appendDecimal(time.seconds, to: &text)
-        if time.nanoseconds != 0 {
+        var seconds = time.seconds
+        var nanoseconds = time.nanoseconds
+        if seconds < 0, nanoseconds > 0 {
+            seconds += 1
+            nanoseconds = 1_000_000_000 - nanoseconds
+            if seconds == 0 { text.append(UInt8(ascii: "-")) }
+        }
+        appendDecimal(seconds, to: &text)
+        if nanoseconds != 0 {
             text.append(UInt8(ascii: "."))
-            appendNanoseconds(time.nanoseconds, to: &text)
+            appendNanoseconds(nanoseconds, to: &text)
         }
         add("mtime", text)
     }
@@ -153,7 +162,7 @@ struct PaxHeader: ~Copyable {
             if let list { add(key, list.text) }
             // A list with a larger id goes in twice: as text for GNU tar, as it is for us.
             if list?.fitsLibarchive != true {
-                add("SCHILY.xattr." + AttributeName.encode(attribute.name), attribute.value)
+                add(Array("SCHILY.xattr.".utf8) + AttributeName.encode(attribute.name), attribute.value)
             }
         }
     }
@@ -216,5 +225,16 @@ struct PaxHeader: ~Copyable {
             octal(checksum, at: 148, digits: 6)
             block[154] = 0
         }
+    }
+}
+
+extension FileTime {
+    /// What libarchive makes of this time in an archive: before 1970 it adds a fraction that POSIX has it take away.
+    ///
+    /// Archives that libarchive wrote itself, and those of this program's first versions, have the number that
+    /// libarchive reads rightly.
+    var asReadByLibarchive: FileTime {
+        guard seconds < 0, nanoseconds > 0 else { return self }
+        return FileTime(seconds: seconds + 1, nanoseconds: 1_000_000_000 - nanoseconds)
     }
 }

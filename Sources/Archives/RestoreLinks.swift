@@ -82,10 +82,11 @@ struct RestoreLinks {
     }
 
     /// A first name is made.
-    mutating func made(_ record: FileRecord, _ group: TreePath, _ location: TreePath, _ plan: inout RestorePlan) {
-        guard firstNames.contains(group) else { return }
+    /// - Returns: whether further names may come.
+    mutating func made(_ record: FileRecord, _ group: TreePath) -> Bool {
+        guard firstNames.contains(group) else { return false }
         firsts[group] = First(path: record.path, kind: record.kind, identity: nil, isMade: true)
-        plan.locations[record.path] = location
+        return true
     }
 
     /// What the first name was that is made anew, so that its further names can be told of alike.
@@ -128,32 +129,25 @@ struct RestoreLinks {
 
     // MARK: - At the end
 
-    /// Has the files made anew that were to change in place and have names that are none of theirs.
-    mutating func finish(_ plan: inout RestorePlan) {
-        var inPlace = [RestorePlan.Updated]()
-        for updated in plan.updated {
-            let stat = updated.stat
-            guard stat.linkCount > 1, names[stat.identity]?.ours != stat.linkCount else {
-                inPlace.append(updated)
-                continue
-            }
-            let record = updated.record
-            let making: RestorePlan.Made.Making = record.kind == .regular ? .content(from: updated.group) : .other
-            let location = plan.makeAnew(record, making)
-            plan.locations[record.path] = location
-            for further in sharing[updated.group] ?? [] { _ = plan.makeAnew(further, .link(to: record.path)) }
-        }
-        plan.updated = inPlace
+    /// A file that is made again, with its further names.
+    struct Remade {
+        var record: FileRecord
+        var group: TreePath
+        var further: [FileRecord]
     }
-}
 
-extension RestorePlan {
-    /// Has a file made that was to change in place.
-    fileprivate mutating func makeAnew(_ record: FileRecord, _ making: Made.Making) -> TreePath {
-        var made = Made(record: record, making: making, location: record.path, placing: nil)
-        made.place(beside: record.path, .rename)
-        summary.metadataOnly -= 1
-        add(made)
-        return made.location
+    /// Tells the files that can change in place from those that have to be made again, as they have names that are
+    /// none of theirs.
+    func finish(_ updated: [RestorePlan.Updated]) -> (inPlace: [RestorePlan.Updated], remade: [Remade]) {
+        var result: (inPlace: [RestorePlan.Updated], remade: [Remade]) = ([], [])
+        for file in updated {
+            if file.stat.linkCount > 1, names[file.stat.identity]?.ours != file.stat.linkCount {
+                let further = sharing[file.group] ?? []
+                result.remade.append(Remade(record: file.record, group: file.group, further: further))
+            } else {
+                result.inPlace.append(file)
+            }
+        }
+        return result
     }
 }

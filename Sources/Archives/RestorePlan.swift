@@ -2,26 +2,34 @@ internal import Files
 
 /// What makes a tree equal to an archive: data, nothing is touched yet.
 struct RestorePlan {
-    /// A file that is made.
+    /// A file that is made; kept small, as there can be hundreds of thousands.
     struct Made {
         /// How.
-        enum Making: Hashable {
+        enum Making {
             /// An empty directory; what is in it is made in it.
-            case directory
-            /// A regular file with the content of the archive's file `from`.
+            indirect case directory(FileRecord)
+            /// A regular file with the content and the metadata of the archive's file `from`.
             case content(from: TreePath)
             /// A further name for the file at this path.
             case link(to: TreePath)
             /// A symbolic link, a FIFO or a device.
-            case other
+            indirect case other(FileRecord)
         }
 
-        /// The file; its path is where it comes to lie.
-        var record: FileRecord
+        /// Where it is made.
+        enum Place {
+            /// Beside its place, under the staged name with this number.
+            case beside(UInt64)
+            /// In a directory that is made, by its index in ``RestorePlan/made``.
+            case inside(Int32)
+        }
+
+        /// Where it comes to be.
+        var path: TreePath
         /// How it is made.
         var making: Making
-        /// Where it is made: beside its place under a staged name, or in a directory that is.
-        var location: TreePath
+        /// Where it is made.
+        var place: Place
         /// How it gets to its place; `nil` when it comes there with the directory that it is made in.
         var placing: Placing?
     }
@@ -65,4 +73,16 @@ struct RestorePlan {
 
     /// Whether there is nothing to do.
     var isEmpty: Bool { made.isEmpty && updated.isEmpty && removed.isEmpty && directories.isEmpty }
+
+    /// Where a file is made: beside its place under a staged name, or in a directory that is.
+    func location(of file: Made) -> TreePath {
+        switch file.place {
+        case .beside(let number):
+            return (file.path.parent ?? .root).appending(TreeEditor.stagedName(number))
+        case .inside(let index):
+            let directory = made[Int(index)]
+            let rest = file.path.bytes.dropFirst(directory.path.bytes.count)
+            return TreePath(unchecked: location(of: directory).bytes + rest)
+        }
+    }
 }

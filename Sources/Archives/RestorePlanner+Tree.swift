@@ -150,22 +150,27 @@ extension RestorePlanner {
     /// Tells of files that go away, now that it is known which of them have to stay.
     func flush(_ extra: RestoreExtras.Extra) throws {
         guard !extra.isHeld else { return }
-        if extra.isImmutable { throw immutable(extra.record.path) }
+        if extra.isImmutable { throw immutable(extra.path) }
         plan.summary.removed += 1
         if extra.isTop {
-            try touch(extra.record.path)
-            if TreeEditor.isStagedName(extra.record.path.name) {
-                plan.leftovers.append(extra.record.path)
+            try touch(extra.path)
+            if TreeEditor.isStagedName(extra.path.name) {
+                plan.leftovers.append(extra.path)
             } else {
-                plan.removed.append(extra.record.path)
+                plan.removed.append(extra.path)
             }
         }
-        try tell(extra.record, .removed)
+        try tell(extra.path, extra.kind, .removed)
     }
 
     func tellExtras() throws { try extras.leave(for: nil, flush) }
 
-    /// A mount point, an exclusion or the recovery store: neither written nor removed, nor anything in it.
+    /// Whether a file is in a directory that goes away as a whole, as far as is known.
+    func isExtra(_ path: TreePath) -> Bool {
+        extras.contains(path) || replaced.map { path.isWithin($0) } ?? false
+    }
+
+    /// A mount point, an exclusion, or what else is to be kept: neither written nor removed, nor anything in it.
     func keep(_ file: LeftOut) throws {
         try addLines(before: file.path)
         plan.summary.leftOut.append(file)

@@ -10,7 +10,7 @@ final class RestorePlanner {
     let request: TreeRestorer.Request
     private let cancellation: Cancellation
     let comparison: FileComparison
-    private let index: RestoreIndex
+    private let index: IndexStructure
     let lines: ArchiveIndexReader
     private let report: (TreeDifference) throws -> Bool
 
@@ -22,8 +22,8 @@ final class RestorePlanner {
     var recorded: FileRecord?
     /// The recorded directories that are there, from a top down to where the walk is.
     var directories: [RestorePlan.Updated] = []
-    /// A directory that is made anew, while the index is in it.
-    private var newDirectory: RestorePlan.Made?
+    /// A directory that is made, while the index is in it: its index in the plan.
+    private var newDirectory: Int?
     /// A directory of the tree that another kind of file takes the place of, while the walk is in it.
     var replaced: TreePath?
 
@@ -36,8 +36,8 @@ final class RestorePlanner {
         self.cancellation = cancellation
         self.report = report
         comparison = FileComparison(root: request.root, cancellation: cancellation)
-        index = try RestoreIndex(request.index, within: request.within, cancellation: cancellation)
-        links = RestoreLinks(firstNames: index.firstNames)
+        index = try IndexStructure(reading: request.index, within: request.within, cancellation: cancellation)
+        links = RestoreLinks(firstNames: Set(index.firstNames.keys))
         space = RestoreSpace(root: request.root)
         lines = ArchiveIndexReader(
             from: try FrameReader(path: request.index, jobs: 1, cancellation: cancellation)
@@ -63,15 +63,23 @@ final class RestorePlanner {
                 switch file.reason {
                 case .missing, .vanished: break  // as if it had never been there
                 case .socket: try meet(FileRecord(socket: file.path), nil, walk)
-                case .excluded, .mountPoint, .recoveryStore: try keep(file)
+                case .notStorable where isExtra(file.path): break  // goes away with the directory that it is in
+                case .excluded, .mountPoint, .named, .notStorable: try keep(file)
                 }
             case .file(let record): try meet(record, walk.stat, walk)
             }
         }
         try addLines(before: nil)
         try tellExtras()
-        links.finish(&plan)
-        for made in plan.made { try space.add(made) }
+        let (inPlace, remade) = links.finish(plan.updated)
+        plan.updated = inPlace
+        for file in remade {
+            let making: RestorePlan.Made.Making =
+                file.record.kind == .regular ? .content(from: file.group) : .other(file.record)
+            plan.locations[file.record.path] = try remake(file.record, making)
+            for further in file.further { _ = try remake(further, .link(to: file.record.path)) }
+        }
+        try refuseReadOnlyTrees()
         plan.summary.neededSpace = space.needed
         plan.summary.unchanged = plan.summary.files - plan.summary.written - plan.summary.metadataOnly
         return plan
@@ -97,7 +105,7 @@ final class RestorePlanner {
     func enter(_ line: FileRecord) throws {
         try extras.leave(for: line.path, flush)
         if let last = replaced, !line.path.isWithin(last) { replaced = nil }
-        if let last = newDirectory, !line.path.isWithin(last.record.path) { newDirectory = nil }
+        if let last = newDirectory, !line.path.isWithin(plan.made[last].path) { newDirectory = nil }
         while let last = directories.last, !line.path.isWithin(last.record.path) { directories.removeLast() }
         plan.summary.files += 1
     }
@@ -113,21 +121,61 @@ final class RestorePlanner {
         case .first(let resolved, let key, let source)?:
             record = resolved
             group = key
-            making = record.kind == .regular ? .content(from: source) : .other
+            making = record.kind == .regular ? .content(from: source) : .other(record)
         case nil:
-            making = .directory
+            making = .directory(record)
         }
-        var made = RestorePlan.Made(record: record, making: making, location: line.path, placing: nil)
+        var made = RestorePlan.Made(path: line.path, making: making, place: .inside(0), placing: nil)
         if let newDirectory {
-            let rest = line.path.bytes.dropFirst(newDirectory.record.path.bytes.count)
-            made.location = TreePath(unchecked: newDirectory.location.bytes + rest)
+            made.place = .inside(Int32(newDirectory))
         } else {
-            made.place(beside: line.path, placing)
+            made.place = .beside(.random(in: 0 ... .max))
+            made.placing = placing
             try touch(line.path)
-            if line.kind == .directory { newDirectory = made }
+            if line.kind == .directory { newDirectory = plan.made.count }
         }
-        if let group { links.made(record, group, made.location, &plan) }
-        plan.add(made)
+        if let group, links.made(record, group) { plan.locations[record.path] = plan.location(of: made) }
+        try add(made, record)
+    }
+
+    /// Has a file made that was to change in place.
+    /// - Returns: where it is made.
+    private func remake(_ record: FileRecord, _ making: RestorePlan.Made.Making) throws -> TreePath {
+        let place = RestorePlan.Made.Place.beside(.random(in: 0 ... .max))
+        let made = RestorePlan.Made(path: record.path, making: making, place: place, placing: .rename)
+        plan.summary.metadataOnly -= 1
+        try add(made, record)
+        return plan.location(of: made)
+    }
+
+    /// Adds a file that is made, and counts it.
+    private func add(_ file: RestorePlan.Made, _ record: FileRecord) throws {
+        plan.made.append(file)
+        plan.summary.written += 1
+        var dataBytes: Int64 = 0
+        if case .content = file.making { dataBytes = record.dataBytes }
+        plan.summary.writtenBytes = plan.summary.writtenBytes.addingSaturated(dataBytes)
+        try space.add(dataBytes: dataBytes, in: file.placing == nil ? nil : file.path.parent ?? .root)
+    }
+
+    /// Refuses to change a tree on a file system that is mounted read-only, before anything is changed.
+    private func refuseReadOnlyTrees() throws {
+        guard !plan.isEmpty else { return }
+        // What is mounted below a top is never entered: a tree is on one file system.
+        for top in plan.tops where changes(below: top) {
+            var place = top
+            while try !request.root.exists(FilePath(place)), let above = place.parent { place = above }
+            let path = request.root.fullPath(of: place.isRoot ? "" : FilePath(place))
+            guard try FileSystemSpace(at: path).isReadOnly else { continue }
+            throw FilesError(operation: "write to", path: path.operatorText, errno: .readOnlyFileSystem)
+        }
+    }
+
+    private func changes(below top: TreePath) -> Bool {
+        plan.made.contains { $0.placing != nil && $0.path.isWithin(top) }
+            || plan.removed.contains { $0.isWithin(top) } || plan.leftovers.contains { $0.isWithin(top) }
+            || plan.updated.contains { $0.record.path.isWithin(top) }
+            || plan.directories.keys.contains { $0.isWithin(top) }
     }
 
     /// Remembers to set the time of the directory that holds a file.
@@ -140,23 +188,10 @@ final class RestorePlanner {
     }
 
     func tell(_ record: FileRecord, _ change: TreeDifference.Change) throws {
-        guard try report(TreeDifference(path: record.path, kind: record.kind, change: change)) else { throw Ended() }
+        try tell(record.path, record.kind, change)
     }
-}
 
-extension RestorePlan {
-    /// Adds a file that is made, and counts it.
-    mutating func add(_ file: Made) {
-        made.append(file)
-        summary.written += 1
-        if case .content = file.making { summary.writtenBytes += file.record.size }
-    }
-}
-
-extension RestorePlan.Made {
-    /// Has it made under a staged name.
-    mutating func place(beside path: TreePath, _ placing: RestorePlan.Placing) {
-        location = (path.parent ?? .root).appending(TreeEditor.stagedName())
-        self.placing = placing
+    func tell(_ path: TreePath, _ kind: FileKind, _ change: TreeDifference.Change) throws {
+        guard try report(TreeDifference(path: path, kind: kind, change: change)) else { throw Ended() }
     }
 }

@@ -11,8 +11,8 @@ final class RestoreRun {
     private let cancellation: Cancellation
     /// Directories above tops that were made, the highest first.
     private var parents: [TreePath] = []
-    /// What was made beside its place.
-    private var staged: [TreePath] = []
+    /// What was made beside its place: indices of the plan's files.
+    private var staged: [Int32] = []
     private var files = 0
     private var bytes: Int64 = 0
 
@@ -58,46 +58,50 @@ final class RestoreRun {
 
     private func stage(_ progress: (_ files: Int, _ bytes: Int64) -> Void) throws {
         let tops = Set(plan.tops)
-        for file in plan.made where tops.contains(file.record.path) {
-            parents += try editor.makeParents(of: file.record.path)
+        for file in plan.made where tops.contains(file.path) {
+            parents += try editor.makeParents(of: file.path)
         }
-        for file in plan.made {
-            guard case .directory = file.making else { continue }
-            try begin(file, progress)
-            if tops.contains(file.record.path) { editor.addAnchor(file.location) }
-            try editor.makeDirectory(file.record, at: file.location)
+        for (index, file) in plan.made.enumerated() {
+            guard case .directory(let record) = file.making else { continue }
+            let location = try begin(index, progress)
+            if tops.contains(file.path) { editor.addAnchor(location) }
+            try editor.makeDirectory(record, at: location)
         }
         try stageContents(progress)
-        for file in plan.made {
-            guard case .other = file.making else { continue }
-            try begin(file, progress)
-            try editor.makeOther(file.record, at: file.location)
+        for (index, file) in plan.made.enumerated() {
+            guard case .other(let record) = file.making else { continue }
+            try editor.makeOther(record, at: begin(index, progress))
         }
-        for file in plan.made {
+        for (index, file) in plan.made.enumerated() {
             guard case .link(let first) = file.making else { continue }
-            try begin(file, progress)
-            try editor.makeHardLink(file.record, to: plan.locations[first] ?? first, at: file.location)
+            let location = try begin(index, progress)
+            try editor.makeHardLink(file.path, to: plan.locations[first] ?? first, at: location)
         }
         // the deepest first, as a file that is made changes the time of its directory
         for file in plan.made.reversed() {
-            guard case .directory = file.making else { continue }
-            try editor.setMetadata(file.record, of: file.location)
+            guard case .directory(let record) = file.making else { continue }
+            try editor.setMetadata(record, of: plan.location(of: file))
         }
     }
 
-    private func begin(_ file: RestorePlan.Made, _ progress: (_ files: Int, _ bytes: Int64) -> Void) throws {
+    /// Counts a file that is about to be made.
+    /// - Returns: where.
+    private func begin(_ index: Int, _ progress: (_ files: Int, _ bytes: Int64) -> Void) throws -> TreePath {
         try cancellation.check()
-        if file.placing != nil { staged.append(file.location) }
+        if plan.made[index].placing != nil { staged.append(Int32(index)) }
         files += 1
         progress(files, bytes)
+        return plan.location(of: plan.made[index])
     }
 
     /// Reads the archive up to the last content that is wanted.
     private func stageContents(_ progress: (_ files: Int, _ bytes: Int64) -> Void) throws {
-        var wanted: [TreePath: Int] = [:]
-        for (index, file) in plan.made.enumerated() {
-            if case .content(let source) = file.making { wanted[source] = index }
+        func source(_ index: Int32) -> TreePath? {
+            if case .content(let source) = plan.made[Int(index)].making { source } else { nil }
         }
+        // In the archive's order, which is that of a walk.
+        let wanted = plan.made.indices.map { Int32($0) }.filter { source($0) != nil }
+            .sorted { (source($0) ?? .root) < (source($1) ?? .root) }
         guard !wanted.isEmpty else { return }
         let archive = try IndexedArchive(
             archive: request.archive,
@@ -108,27 +112,31 @@ final class RestoreRun {
         let small = try SmallFiles(editor: editor, archive: archive)
         // before anything is taken back: nothing may be made any more by then
         defer { small.stop() }
-        while !wanted.isEmpty, let (record, extents) = try archive.next() {
-            guard let index = wanted.removeValue(forKey: record.path) else { continue }
-            let file = plan.made[index]
-            try begin(file, progress)
-            bytes += file.record.size
-            if SmallFiles.takes(file.record, extents) {
-                try small.add(file)
+        var next = 0
+        while next < wanted.count, let (line, dataBytes) = try archive.next() {
+            let index = Int(wanted[next])
+            guard line.path == source(wanted[next]) else { continue }
+            next += 1
+            var record = line
+            record.path = plan.made[index].path
+            let location = try begin(index, progress)
+            bytes = bytes.addingSaturated(dataBytes)
+            if SmallFiles.takes(record, dataBytes: dataBytes) {
+                try small.add(record, at: location)
                 continue
             }
-            try editor.makeFile(file.record, at: file.location) { content throws in
+            try editor.makeFile(record, at: location) { content throws in
                 // A closure of its own cannot take the borrowed value along.
                 let descriptor = content.descriptor
                 let path = content.path
-                try archive.readContent(of: file.record) { offset, piece in
+                try archive.readContent(of: record) { offset, piece in
                     try editor.willChange("write")
                     try descriptor.writeAll(piece, at: offset, path: path)
                 }
             }
         }
         try small.finish()
-        if let path = wanted.keys.min() {
+        if next < wanted.count, let path = source(wanted[next]) {
             throw ArchiveError("restore", entry: path.bytes, in: request.archive, .missing)
         }
     }
@@ -142,7 +150,7 @@ final class RestoreRun {
 
     /// Removes what is not in its place, new files and old ones.
     private func removeStaged() {
-        for path in staged { try? editor.remove(path) }
+        for index in staged { try? editor.remove(plan.location(of: plan.made[Int(index)])) }
     }
 
     // MARK: - In their places
@@ -150,12 +158,12 @@ final class RestoreRun {
     private func place() throws {
         for file in plan.made {
             guard let placing = file.placing else { continue }
-            try editor.rename(file.location, to: file.record.path, exchanging: placing == .exchange)
+            try editor.rename(plan.location(of: file), to: file.path, exchanging: placing == .exchange)
         }
     }
 
     private func finish() throws {
-        for file in plan.made where file.placing == .exchange { try editor.remove(file.location) }
+        for file in plan.made where file.placing == .exchange { try editor.remove(plan.location(of: file)) }
         for path in plan.removed { try editor.remove(path) }
         for file in plan.updated { try editor.update(file.record, expecting: file.stat.identity) }
         // the deepest first

@@ -1,4 +1,5 @@
 internal import Files
+internal import Reporting
 internal import SystemPackage
 
 /// Adds up what the files that are made take, by file system.
@@ -23,16 +24,13 @@ struct RestoreSpace {
     }
 
     /// Adds a file; those that are made in a directory come behind it.
-    mutating func add(_ made: RestorePlan.Made) throws {
-        if made.placing != nil { try enter(made.record.path.parent ?? .root) }
+    /// - Parameter directory: what it is put into; `nil` when it comes there with the directory that it is made in.
+    mutating func add(dataBytes: Int64, in directory: TreePath?) throws {
+        if let directory { try enter(directory) }
         guard let last else { return }
-        var size: Int64 = Self.overheadBytes
-        if case .content = made.making {
-            let (sum, isTooLarge) = made.record.size.addingReportingOverflow(Self.overheadBytes + Self.blockBytes - 1)
-            size = isTooLarge ? .max : sum / Self.blockBytes * Self.blockBytes
-        }
-        let (sum, isTooLarge) = (bytes[last.device] ?? 0).addingReportingOverflow(size)
-        bytes[last.device] = isTooLarge ? .max : sum
+        let whole = dataBytes.addingSaturated(Self.blockBytes - 1) / Self.blockBytes * Self.blockBytes
+        let size = whole.addingSaturated(Self.overheadBytes)
+        bytes[last.device] = (bytes[last.device] ?? 0).addingSaturated(size)
     }
 
     /// Finds the file system of a directory, or of the one above that is there.

@@ -6,53 +6,39 @@ internal import SystemPackage
 ///
 /// To make a file takes the kernel longer than it takes us to read it from the archive. So whoever reads collects
 /// contents, and a thread makes the files of one batch while the next one is collected; when the thread is not done
-/// with it by then, the reader makes the next batch itself. Memory: two batches of ``Batch/size`` bytes.
+/// with it by then, the reader makes the next batch itself. Memory: two batches, see ``ContentBatch``.
 final class SmallFiles {
     /// The longest content that is taken; a longer one is written as it comes.
-    private static let largestContent: Int64 = 1 << 20
+    private static let largestContent = Int64(ContentBatch<File>.largestContent)
 
     /// Whether a file is taken: a short one without holes, as these would be filled.
-    static func takes(_ record: FileRecord, _ extents: [DataExtent]) -> Bool {
-        record.size <= largestContent && extents.reduce(0) { $0 + $1.length } == record.size
+    static func takes(_ record: FileRecord, dataBytes: Int64) -> Bool {
+        record.size <= largestContent && record.digest?.form == .whole && dataBytes == record.size
     }
 
-    /// Files and their contents.
-    final class Batch {
-        static let size = 4 << 20
-        private static let mostFiles = 4096
-        private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
-        private var used = 0
-        private var files: [(file: RestorePlan.Made, content: Range<Int>)] = []
+    /// A file that is to be made, and where.
+    private typealias File = (record: FileRecord, location: TreePath)
 
-        deinit { buffer.deallocate() }
+    /// Files and their contents, handed from thread to thread.
+    private final class Batch {
+        private var contents = ContentBatch<File>()
 
         /// Room for one more content of so many bytes; `nil` when the batch is to be made first.
-        func room(for size: Int64) -> UnsafeMutableRawBufferPointer? {
-            guard files.count < Self.mostFiles, used + Int(size) <= Self.size else { return nil }
-            return UnsafeMutableRawBufferPointer(rebasing: buffer[used..<(used + Int(size))])
-        }
+        func room(for size: Int64) -> UnsafeMutableRawBufferPointer? { contents.room(for: Int(size)) }
 
         /// Takes a file whose content fills the last room.
-        func add(_ file: RestorePlan.Made) {
-            let end = used + Int(file.record.size)
-            files.append((file, used..<end))
-            used = end
-        }
+        func add(_ file: File) { contents.add(file, contentOf: Int(file.record.size)) }
 
         /// Compares the contents with their digests and makes the files; empty afterwards.
-        func make(by editor: TreeEditor, _ verify: (FileRecord, SHA256Digest) throws -> Void) throws {
-            let contents = files.map { UnsafeRawBufferPointer(rebasing: buffer[$0.content]) }
-            let digests = SHA256Batch.digests(of: contents)
-            for (index, (file, _)) in files.enumerated() {
-                try verify(file.record, digests[index])
+        func make(by editor: TreeEditor, _ verify: (FileRecord, ContentDigest?) throws -> Void) throws {
+            try contents.flush { file, bytes, digest in
+                try verify(file.record, digest)
                 try editor.makeFile(file.record, at: file.location) { content throws in
-                    guard !contents[index].isEmpty else { return }
+                    guard let bytes, !bytes.isEmpty else { return }
                     try editor.willChange("write")
-                    try content.descriptor.writeAll(contents[index], at: 0, path: content.path)
+                    try content.descriptor.writeAll(bytes, at: 0, path: content.path)
                 }
             }
-            files.removeAll(keepingCapacity: true)
-            used = 0
         }
     }
 
@@ -80,17 +66,17 @@ final class SmallFiles {
     deinit { stop() }
 
     /// Reads the content that the archive is at, and takes the file.
-    func add(_ file: RestorePlan.Made) throws {
-        if batch.room(for: file.record.size) == nil {
+    func add(_ record: FileRecord, at location: TreePath) throws {
+        if batch.room(for: record.size) == nil {
             if let spare = try helper.exchange(batch) {
                 batch = spare
             } else {
                 try batch.make(by: editor, archive.verify)
             }
         }
-        guard let room = batch.room(for: file.record.size) else { preconditionFailure("too large for a batch") }
-        try archive.readContent(of: file.record, into: room)
-        batch.add(file)
+        guard let room = batch.room(for: record.size) else { preconditionFailure("too large for a batch") }
+        try archive.readContent(of: record, into: room)
+        batch.add((record, location))
     }
 
     /// Makes what is left; whatever a thread could not make is thrown here at the latest.
@@ -113,14 +99,14 @@ final class SmallFiles {
 
         let editor: TreeEditor
         private let monitor = Monitor<Event>()
-        private let verify: @Sendable (FileRecord, SHA256Digest) throws -> Void
+        private let verify: @Sendable (FileRecord, ContentDigest?) throws -> Void
         private var spare: Batch? = Batch()
         private var waiting: Batch?
         private var stopping = false
         /// Why the thread has ended before its time.
         private(set) var failure: (any Error)?
 
-        init(editor: TreeEditor, verify: @escaping @Sendable (FileRecord, SHA256Digest) throws -> Void) {
+        init(editor: TreeEditor, verify: @escaping @Sendable (FileRecord, ContentDigest?) throws -> Void) {
             self.editor = editor
             self.verify = verify
         }

@@ -13,6 +13,8 @@ public struct TarEntry: Sendable, Hashable {
     public var record: FileRecord
     /// Where a sparse file has data; empty for a file that is stored as a whole.
     public var extents: [DataExtent]
+    /// Bytes of content that are stored: all but the holes.
+    public var dataBytes: Int64 = 0
 }
 
 /// Reads a tar archive from a ``FrameReader``, with libarchive: files in the archive's order, each with its content.
@@ -20,6 +22,9 @@ public struct TarEntry: Sendable, Hashable {
 /// Nothing is believed: a name that would leave the tree is an error, as is everything that libarchive warns about.
 /// Only tar is switched on. Not for use from more than one thread at a time.
 public final class TarReader {
+    /// The most zeros that may follow the end of an archive: no tar pads to a record of more than 1 MiB.
+    private static let longestPadding = 1 << 20
+
     private let source: Source
     private let handle: ReadHandle
     private let entry: EntryHandle
@@ -59,10 +64,13 @@ public final class TarReader {
         guard !isAtEnd else { return nil }
         let previous = current
         current = nil
-        let status = archive_read_next_header2(handle.raw, entry.raw)
+        if previous != nil, archive_read_data_skip(handle.raw) < ARCHIVE_OK {
+            try fail("read", entry: previous?.bytes)
+        }
+        let status = source.readingHeader { archive_read_next_header2(handle.raw, entry.raw) }
         if status == ARCHIVE_EOF {
             isAtEnd = true
-            try source.drain(path)
+            try source.drain(from: archive_filter_bytes(handle.raw, 0), path)
             return nil
         }
         if status != ARCHIVE_OK { try fail("read what follows", entry: previous?.bytes) }
@@ -109,31 +117,73 @@ public final class TarReader {
         deinit { archive_read_free(raw) }
     }
 
-    /// Feeds libarchive.
+    /// Feeds libarchive, in slices.
     private final class Source {
+        /// The most slices that one header may take: libarchive keeps all of a sparse map in memory.
+        private static let mostHeaderSlices = 8
+        private static let sliceSize = 1 << 20
+        private static let blockSize = 512
+
         private let frames: FrameReader
+        /// What is left of the piece that the last slice is from.
+        private var rest = UnsafeRawBufferPointer(start: nil, count: 0)
+        private var slice = UnsafeRawBufferPointer(start: nil, count: 0)
+        /// The end of the slice before, which libarchive may have copied and not used yet.
+        private var tail: [UInt8] = []
+        /// Bytes of all slices.
+        private var handed: Int64 = 0
+        /// How many slices the header may still take; `nil` while it is content that is read.
+        private var slicesLeft: Int?
         private(set) var failure: (any Error)?
 
         init(_ frames: FrameReader) { self.frames = frames }
 
+        /// Bounds what `body`, which reads a header, may read.
+        func readingHeader<Result>(_ body: () -> Result) -> Result {
+            slicesLeft = Self.mostHeaderSlices
+            defer { slicesLeft = nil }
+            return body()
+        }
+
         func next(_ bytes: UnsafeMutablePointer<UnsafeRawPointer?>) -> Int {
             do {
-                guard let piece = try frames.next() else { return 0 }
-                bytes.pointee = piece.baseAddress
-                return piece.count
+                if let left = slicesLeft {
+                    guard left > 0 else {
+                        throw ArchiveError("read", in: frames.path, .damaged("the header of a file is too large"))
+                    }
+                    slicesLeft = left - 1
+                }
+                tail = Array(slice.suffix(Self.blockSize))
+                if rest.isEmpty { rest = try frames.next() ?? UnsafeRawBufferPointer(start: nil, count: 0) }
+                slice = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.sliceSize))
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(slice.count))
+                handed += Int64(slice.count)
+                bytes.pointee = slice.baseAddress
+                return slice.count
             } catch {
                 failure = error
                 return -1
             }
         }
 
-        /// Reads what follows the end of the archive: nothing but padding.
-        func drain(_ path: FilePath) throws {
-            while let piece = try frames.next() {
+        /// Reads what follows the end of the archive: nothing but padding, and not much of it.
+        /// - Parameter consumed: what libarchive has used of all that it was handed.
+        func drain(from consumed: Int64, _ path: FilePath) throws {
+            let unread = Int(clamping: max(0, handed - consumed))
+            var padding = 0
+            func check(_ piece: some Collection<UInt8>) throws {
+                padding += piece.count
+                guard padding <= TarReader.longestPadding else {
+                    throw ArchiveError("read", in: path, .damaged("there is too much padding after its end"))
+                }
                 guard piece.allSatisfy({ $0 == 0 }) else {
                     throw ArchiveError("read", in: path, .damaged("there is data after the end of the archive"))
                 }
             }
+            try check(tail.suffix(max(0, unread - slice.count)))
+            try check(slice.suffix(unread))
+            try check(rest)
+            while let piece = try frames.next() { try check(piece) }
         }
     }
 }
@@ -155,9 +205,9 @@ private final class EntryHandle {
         let size = archive_entry_size(raw)
         guard size >= 0 else { throw refuse("its size is negative") }
         let nanoseconds = archive_entry_mtime_nsec(raw)
-        guard (0..<1_000_000_000).contains(nanoseconds) else { throw refuse("its time makes no sense") }
+        guard (0..<1_000_000_000).contains(nanoseconds) else { throw refuse("its time is invalid") }
         guard let uid = UInt32(exactly: archive_entry_uid(raw)), let gid = UInt32(exactly: archive_entry_gid(raw))
-        else { throw refuse("its owner makes no sense") }
+        else { throw refuse("its owner is invalid") }
         var record = FileRecord(
             path: path,
             kind: .regular,
@@ -197,7 +247,13 @@ private final class EntryHandle {
         }
         guard !path.isRoot || record.kind == .directory else { throw refuse("the root of the tree is not a directory") }
         try readAttributes(into: &record, refuse)
-        return TarEntry(record: record, extents: record.kind == .regular ? try extents(size: size, refuse) : [])
+        var result = TarEntry(record: record, extents: [])
+        if record.kind == .regular {
+            let extents = try extents(size: size, refuse)
+            result.extents = extents ?? []
+            result.dataBytes = extents?.totalBytes ?? record.size
+        }
+        return result
     }
 
     private var device: DeviceNumber {
@@ -213,22 +269,23 @@ private final class EntryHandle {
 
     /// A path that the kernel takes too: 4095 bytes, 255 a component.
     private func validPath(_ name: [UInt8]) -> TreePath? {
-        guard !name.isEmpty, name.count < 4096, name.first != UInt8(ascii: "/"),
+        guard !name.isEmpty, name.count <= TreePath.longest + 1, name.first != UInt8(ascii: "/"),
             let path = TreePath(validating: name), path.components.allSatisfy({ $0.count <= 255 })
         else { return nil }
         return path
     }
 
-    private func extents(size: Int64, _ refuse: (String) -> ArchiveError) throws(ArchiveError) -> [DataExtent] {
+    /// Where a sparse file has data; `nil` for one that is stored as a whole.
+    private func extents(size: Int64, _ refuse: (String) -> ArchiveError) throws(ArchiveError) -> [DataExtent]? {
         let count = archive_entry_sparse_reset(raw)
-        guard count > 0 else { return [] }
+        guard count > 0 else { return nil }
         var extents = [DataExtent]()
         var end: Int64 = 0
         var offset: la_int64_t = 0
         var length: la_int64_t = 0
         while archive_entry_sparse_next(raw, &offset, &length) == ARCHIVE_OK {
             guard offset >= end, length >= 0, offset <= size, length <= size - Int64(offset) else {
-                throw refuse("its sparse map makes no sense")
+                throw refuse("its sparse map is invalid")
             }
             end = Int64(offset + length)
             if length > 0 { extents.append(DataExtent(offset: Int64(offset), length: Int64(length))) }

@@ -60,7 +60,7 @@ public final class TarWriter {
         }
         if let extents {
             let map = PaxHeader.sparseMap(extents, size: record.size)
-            left = extents.reduce(0) { $0 + $1.length }
+            left = extents.totalBytes
             header.build(record, type: type, storedSize: Int64(map.count) + left, isSparse: true)
             try writeHeader()
             try map.withUnsafeBytes { try frames.write($0) }
@@ -74,6 +74,7 @@ public final class TarWriter {
 
     private func writeHeader() throws {
         guard header.isReadable else {
+            left = 0
             throw ArchiveError(
                 "write the header of",
                 entry: entry.bytes,

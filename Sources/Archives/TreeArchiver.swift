@@ -83,7 +83,7 @@ public enum TreeArchiver {
 public struct TreeArchiveSummary: Sendable, Hashable {
     /// Files of all kinds, hard links too.
     public var files = 0
-    /// Bytes of content; a file with several names counts once.
+    /// Bytes of content without holes; a file with several names counts once.
     public var sourceBytes: Int64 = 0
     /// The archive itself.
     public var archive: FrameTotals

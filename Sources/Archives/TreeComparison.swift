@@ -28,7 +28,7 @@ public struct TreeComparison {
     public struct Summary: Sendable, Hashable {
         /// Files of the tree.
         public var files = 0
-        /// Bytes of their content; a file with several names counts once.
+        /// Bytes of their content without holes; a file with several names counts once.
         public var sourceBytes: Int64 = 0
         /// Files in which the two differ.
         public var differences = 0
@@ -87,7 +87,9 @@ public struct TreeComparison {
                     recorded = try lines.next()
                 }
                 summary.files += 1
-                if record.hardLink == nil { summary.sourceBytes += record.size }
+                if record.hardLink == nil {
+                    summary.sourceBytes = summary.sourceBytes.addingSaturated(walk.stat.dataBytes)
+                }
                 guard let line = recorded, line.path == record.path else {
                     guard try tell(record, .added) else { return summary }
                     continue

@@ -6,7 +6,7 @@ public import SystemPackage
 ///
 /// The tops of the trees come from the index: records whose directory is not recorded. What lies below a top that is a
 /// directory and is not in the index goes away, and so does what an earlier run has left when it was killed.
-/// Exclusions, the recovery store and mount points below a top are neither entered, nor written, nor removed;
+/// Exclusions, what the request leaves out and mount points below a top are neither entered, nor written, nor removed;
 /// directories that hold such a thing stay. A directory above a top that is missing is made with mode 0755.
 ///
 /// A file is unchanged when its ``ChangeHint`` says so, or when all of its metadata and its SHA-256 are those of the
@@ -22,8 +22,8 @@ public struct TreeRestorer {
         public var index: FilePath
         /// Kept as they are: neither written nor removed, relative to the root.
         public var exclusions: [PathPattern]
-        /// Files that are kept whatever they are called: the recovery store.
-        public var leaveOut: Set<FileIdentity>
+        /// Files that are kept whatever they are called, and what they are.
+        public var leaveOut: [FileIdentity: String]
         /// Decompressing threads, 1 to 16.
         public var jobs: Int
         /// What the archive may be about: an index that has anything else is refused.
@@ -35,7 +35,7 @@ public struct TreeRestorer {
             archive: FilePath,
             index: FilePath,
             exclusions: [PathPattern] = [],
-            leaveOut: Set<FileIdentity> = [],
+            leaveOut: [FileIdentity: String] = [:],
             jobs: Int = 2,
             within: [TreePath] = [.root]
         ) {
@@ -53,7 +53,7 @@ public struct TreeRestorer {
     public struct NeededSpace: Sendable, Hashable {
         /// A directory on it that is there.
         public var path: FilePath
-        /// At most: whole blocks of 4096 bytes and one for the file itself; a sparse file counts with its length.
+        /// At most: whole blocks of 4096 bytes and one for the file itself; long holes do not count.
         public var bytes: Int64
     }
 
@@ -69,7 +69,7 @@ public struct TreeRestorer {
         public var metadataOnly = 0
         /// Files that go away.
         public var removed = 0
-        /// Bytes of content of the files that are made.
+        /// Bytes of content of the files that are made, without long holes.
         public var writtenBytes: Int64 = 0
         /// What is kept as it is, with the reason.
         public var leftOut: [LeftOut] = []

@@ -8,15 +8,15 @@ public struct TreeSelection: Sendable {
     public var subtrees: [TreePath]
     /// What is left out below them.
     public var exclusions: [PathPattern]
-    /// Files that are left out whatever they are called: the recovery store.
-    public var leaveOut: Set<FileIdentity>
+    /// Files that are left out whatever they are called, and what they are.
+    public var leaveOut: [FileIdentity: String]
 
     /// A selection.
     public init(
         root: RootDirectory,
         subtrees: [TreePath],
         exclusions: [PathPattern] = [],
-        leaveOut: Set<FileIdentity> = []
+        leaveOut: [FileIdentity: String] = [:]
     ) {
         self.root = root
         self.subtrees = subtrees

@@ -24,6 +24,8 @@ public enum BackupError: OperatorError {
     case componentMissing(String, generation: Int)
     /// The component has no files of the node that could be compared or chosen from.
     case noFiles(component: String)
+    /// All files were written, but the file system of the directory, or a lack of rights, has lost something of them.
+    case notAllKept(losses: Int, files: Int, String)
     /// A component that was asked for by name, or that the profile needs, cannot be taken.
     case sourceMissing(component: ComponentName, reason: String)
     /// An archive of a recovery point has no index, without which nothing is taken out of it.
@@ -79,6 +81,8 @@ public enum BackupError: OperatorError {
             "there is no component '\(name)'; the components are \(BackupPlan.components.map(\.name.rawValue).joined(separator: ", "))"
         case .componentMissing(let name, let generation): "recovery point \(generation) has no component '\(name)'"
         case .noFiles(let component): "component '\(component)' has no files of the node to compare or to choose from"
+        case .notAllKept(let losses, let files, let directory):
+            "\(files) \(files == 1 ? "file" : "files") written to '\(directory)', but \(losses) of their owners, attributes or links could not be kept"
         case .sourceMissing(let component, let reason): "component '\(component)' cannot be taken: \(reason)"
         case .noIndex(let component): "component '\(component)' of the recovery point has no index"
         case .notAPath(let text): "'\(text)' is not a path below the node's root"
@@ -127,6 +131,8 @@ public enum BackupError: OperatorError {
         case .unknownComponent, .notAPath: nil
         case .noIndex: "use another recovery point: 'node-backup list' shows them"
         case .noFiles(let component): "'node-backup extract POINT \(component) --to DIR' extracts all of it"
+        case .notAllKept(_, _, let directory):
+            "for all of it extract as root onto a file system with owners and attributes; see 'findmnt -T \(directory)'"
         case .componentMissing(_, let generation): "see what it has with 'node-backup show \(generation)'"
         case .sourceMissing(let component, _): "leave it out with --skip \(component)"
         case .etcdNotFound:
@@ -168,6 +174,7 @@ public enum BackupError: OperatorError {
         case .recoveryUnderWay: .recoveryUnderWay
         case .notAMount, .noDirectory, .noSpace, .noScratchSpace: .cantCreate
         case .unknownComponent, .notAPath: .usage
+        case .notAllKept: .incomplete
         case .componentMissing, .noFiles, .sourceMissing, .etcdNotFound: .noInput
         case .etcdURL, .etcdFileUnknown: .config
         case .staticPod, .machineConfig: .dataError

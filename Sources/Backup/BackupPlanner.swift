@@ -171,9 +171,9 @@ struct BackupPlanner {
     }
 
     /// The identity of the directory that holds the recovery points, which is never inside its own backup.
-    private func storeIdentity() throws -> Set<FileIdentity> {
+    private func storeIdentity() throws -> [FileIdentity: String] {
         let store = try RootDirectory(path: request.directory)
-        return [try store.stat(".").identity]
+        return [try store.stat(".").identity: "recovery store"]
     }
 
     private func treeEntry(
@@ -301,7 +301,7 @@ struct BackupPlanner {
             try node.cancellation.check()
             guard case .file(let record) = event else { continue }
             totals.files += 1
-            if record.hardLink == nil { totals.bytes += record.size }
+            if record.hardLink == nil { totals.bytes = totals.bytes.addingSaturated(walk.stat.dataBytes) }
         }
         return totals
     }
@@ -391,9 +391,9 @@ struct BackupPlanner {
         {
             let stored = entry.files.reduce(0) { $0 + $1.sizeBytes }
             let ratio = min(1, Double(stored) / Double(entry.sourceBytes) * 1.25)
-            return Int64(Double(sourceBytes) * ratio)
+            return Int64(nearestTo: Double(sourceBytes) * ratio)
         }
-        return Int64(Double(sourceBytes) * 0.6)
+        return Int64(nearestTo: Double(sourceBytes) * 0.6)
     }
 }
 

@@ -19,7 +19,7 @@ package enum ComponentPlaces {
     }
 
     /// The places of a component, and where links lead them below this root.
-    /// - Parameter unusual: the subtrees that the recovery point names, where links led out of the usual places.
+    /// - Parameter unusual: the tops that the recovery point names, where links led out of the usual places.
     package static func of(
         _ component: ComponentName,
         in root: RootDirectory,

@@ -152,6 +152,13 @@ struct ComponentWriter {
         for file in summary.unreadable {
             node.log.warning("\(file.error.summary), continuing without it", metadata: ["component": "\(name)"])
         }
+        for file in summary.leftOut {
+            guard case .notStorable(let reason) = file.reason else { continue }
+            node.log.warning(
+                "'/\(file.path)' cannot be stored (\(reason)), continuing without it",
+                metadata: ["component": "\(name)"]
+            )
+        }
         let vanished = summary.vanished.map { LeftOut(path: $0, reason: .vanished) }
         return ComponentEntry(
             name: name.rawValue,

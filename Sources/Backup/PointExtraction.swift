@@ -1,6 +1,7 @@
 import Archives
 import Files
 import Glibc
+import Logging
 public import NodeInterface
 public import RecoveryPoints
 public import SystemPackage
@@ -29,6 +30,7 @@ public struct PointExtraction {
     /// A component of files gives the files at their paths; the component `etcd` gives `etcd.snapshot`, unpacked;
     /// the others give their document.
     /// - Parameter paths: relative to the node's root; all files when empty. Only components of files take them.
+    /// - Throws: ``BackupError/notAllKept(losses:files:_:)`` when all was written that the file system there can hold.
     public func run(
         _ point: RecoveryPoint,
         component name: String,
@@ -49,7 +51,7 @@ public struct PointExtraction {
                     return path
                 }
                 guard let index = component.file(.index) else { throw BackupError.noIndex(component: name) }
-                let writer = try TreeWriter(directory: directory)
+                let writer = try TreeWriter(directory: directory, toleratesLosses: true)
                 let contents = try ArchiveExtractor.extract(
                     wanted,
                     archive: point.path(of: archive),
@@ -59,6 +61,12 @@ public struct PointExtraction {
                     cancellation: node.cancellation
                 )
                 try writer.finish()
+                for loss in writer.notKept {
+                    node.log.warning("'\(loss.path)' is written without its \(loss.what): \(loss.errno), continuing")
+                }
+                guard writer.lossCount == 0 else {
+                    throw BackupError.notAllKept(losses: writer.lossCount, files: contents.files, directory.string)
+                }
                 return Written(
                     files: Int64(contents.files - contents.directories),
                     directories: Int64(contents.directories)

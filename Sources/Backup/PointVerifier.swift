@@ -58,8 +58,7 @@ public struct PointVerifier {
             unproved.append("component '\(component.name)' was written by a newer program: this one cannot restore it")
         }
         if let archive = component.file(.archive), let index = component.file(.index) {
-            faults += try check { try archiveFaults(archive, index, of: point) }
-            if faults.isEmpty { faults += try check { try placeFaults(component, archive, index, of: point) } }
+            faults += try check { try archiveFaults(archive, index, of: point, within: places(of: component, point)) }
         }
         if let snapshot = component.file(.snapshot) {
             faults += try check {
@@ -110,35 +109,29 @@ public struct PointVerifier {
             .map { "the manifest lists no \($0.rawValue) of component '\(name)'" }
     }
 
-    /// The first file of an archive that is not the component's own: a restore refuses it as well.
-    private func placeFaults(
-        _ component: ComponentEntry,
-        _ archive: StoredFile,
-        _ index: StoredFile,
-        of point: RecoveryPoint
-    ) throws -> [String] {
-        guard let name = component.component else { return [] }
-        let places = try ComponentPlaces.of(name, in: RootDirectory(path: node.root), unusual: component.places)
-        guard !places.contains(where: \.isRoot) else { return [] }
-        let lines = ArchiveIndexReader(
-            from: try FrameReader(path: point.path(of: index), jobs: 1, cancellation: node.cancellation)
-        )
-        while let record = try lines.next() {
-            try node.cancellation.check()
-            guard places.contains(where: { record.path.isWithin($0) }) else {
-                return ["'\(point.path(of: archive))' has '\(record.path)', which is not part of component '\(name)'"]
-            }
-        }
-        return []
+    /// What the archive of a component may be about, as for a restore; anything when the node of the point is not at
+    /// hand, whose links nobody knows then.
+    private func places(of component: ComponentEntry, _ point: RecoveryPoint) throws -> [TreePath] {
+        let root = try RootDirectory(path: node.root)
+        guard let name = component.component, let machine = point.manifest.node.machineID,
+            try NodeIdentity.read(from: root, isRunningSystem: false).machineID == machine
+        else { return [.root] }
+        return try ComponentPlaces.of(name, in: root, unusual: component.places)
     }
 
-    private func archiveFaults(_ archive: StoredFile, _ index: StoredFile, of point: RecoveryPoint) throws -> [String] {
+    private func archiveFaults(
+        _ archive: StoredFile,
+        _ index: StoredFile,
+        of point: RecoveryPoint,
+        within: [TreePath]
+    ) throws -> [String] {
         var done: Int64 = 0
         _ = try ArchiveVerifier.verify(
             archive: point.path(of: archive),
             archiveDigest: archive.sha256,
             index: point.path(of: index),
             indexDigest: index.sha256,
+            within: within,
             jobs: jobs,
             cancellation: node.cancellation
         ) { _, bytes in

@@ -2,6 +2,7 @@ import Archives
 import Files
 import NodeInterface
 import RecoveryPoints
+import Reporting
 import SystemPackage
 
 /// What one backup of one node would do: every component with its source found, nothing changed yet.
@@ -62,14 +63,15 @@ struct ResolvedPlan {
     /// Bytes that must be free: everything that stays, the largest working space, and some room to breathe.
     var neededBytes: Int64 {
         let reserve: Int64 = 32 << 20
-        return entries.reduce(reserve) { $0 + $1.storedBytes } + (entries.map(\.workingBytes).max() ?? 0)
+        return entries.reduce(reserve) { $0.addingSaturated($1.storedBytes) }
+            .addingSaturated(entries.map(\.workingBytes).max() ?? 0)
     }
 
     /// Bytes of content of all components that are written again.
     var workBytes: Int64 {
         entries.reduce(0) { sum, entry in
             switch entry.work {
-            case .etcd, .tree: sum + entry.sourceBytes
+            case .etcd, .tree: sum.addingSaturated(entry.sourceBytes)
             default: sum
             }
         }

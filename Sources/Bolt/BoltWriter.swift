@@ -12,8 +12,8 @@ public import SystemPackage
 public final class BoltWriter {
     private let output: PageOutput
     private let cancellation: Cancellation?
-    private var root: TreeWriter
-    private var tree: TreeWriter?
+    private var root: BucketTreeWriter
+    private var tree: BucketTreeWriter?
     private var bucket: (name: [UInt8], sequence: UInt64) = ([], 0)
 
     /// Starts a file with pages of `pageSize` bytes.
@@ -24,7 +24,7 @@ public final class BoltWriter {
         precondition(pageSize >= 1024 && pageSize <= 16 << 20 && pageSize & (pageSize - 1) == 0, "page size")
         output = PageOutput(file, pageSize: pageSize)
         self.cancellation = cancellation
-        root = TreeWriter(output)
+        root = BucketTreeWriter(output)
     }
 
     /// Ends the bucket before and starts one.
@@ -33,7 +33,7 @@ public final class BoltWriter {
     public func beginBucket(_ name: [UInt8], sequence: UInt64 = 0) throws {
         try endBucket()
         bucket = (name, sequence)
-        tree = TreeWriter(output)
+        tree = BucketTreeWriter(output)
     }
 
     /// Adds a pair to the bucket that was started last.

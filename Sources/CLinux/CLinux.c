@@ -105,6 +105,12 @@ int CLinux_ofd_lock(int fd, int exclusive) {
     return fcntl(fd, F_OFD_SETLK, &lock);
 }
 
+int CLinux_ofd_is_locked(int fd) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0};
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return -1;
+    return lock.l_type != F_UNLCK;
+}
+
 int CLinux_setns(int fd, int nstype) { return setns(fd, nstype); }
 
 int CLinux_unshare(int flags) { return unshare(flags); }

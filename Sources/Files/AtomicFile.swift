@@ -18,7 +18,7 @@ public enum AtomicFile {
         try replace(name, in: directory, mode: mode) { file throws(FilesError) in
             try file.writeAll(bytes[...], path: directory.text(of: name))
             guard reservedBytes > 0, CLinux_reserve(file.rawValue, reservedBytes) != 0 else { return }
-            let error = FilesError.last("make room for", directory.text(of: name))
+            let error = FilesError.last("reserve space for", directory.text(of: name))
             if error.isForWantOfSpace { throw error }
         }
     }
@@ -107,7 +107,7 @@ public enum AtomicFile {
             guard fsync(descriptor) == 0 else { throw FilesError.last("sync", text) }
             if !isNamed {
                 guard linkat(AT_FDCWD, procPath(of: descriptor), directory.raw, beside, AT_SYMLINK_FOLLOW) == 0 else {
-                    throw FilesError.last("name", text)
+                    throw FilesError.last("give a name to", text)
                 }
             }
             guard name.withPlatformString({ renameat(directory.raw, beside, directory.raw, $0) }) == 0 else {

@@ -58,7 +58,7 @@ public final class Directory: Sendable {
     public func stat(_ name: FilePath.Component) throws(FilesError) -> FileStat? {
         var raw = CLinux_stat()
         if name.withPlatformString({ CLinux_statx(self.raw, $0, &raw) }) == 0 { return FileStat(raw) }
-        guard errno == ENOENT else { throw .last("look at", text(of: name)) }
+        guard errno == ENOENT else { throw .last("examine", text(of: name)) }
         return nil
     }
 

@@ -60,6 +60,20 @@ public final class FileLock: Sendable {
         return .held(FileLock(file: file))
     }
 
+    /// Who holds the lock, as in ``Attempt/heldBy(_:)``; `nil` when nobody does. Takes nothing and writes nothing.
+    public static func holder(_ name: FilePath.Component, in directory: Directory) throws(FilesError) -> String? {
+        guard try directory.stat(name) != nil else { return nil }
+        let text = directory.text(of: name)
+        let file = try directory.open(name)
+        switch CLinux_ofd_is_locked(file.descriptor.rawValue) {
+        case 0: return nil
+        case 1:
+            let holder = FileName.text(of: try file.descriptor.readAll(limitBytes: 4096, path: text))
+            return holder.isEmpty ? "another process" : holder
+        default: throw .last("ask about the lock of", text)
+        }
+    }
+
     /// `2026-03-01 02:00:07 UTC`.
     private static func timeNow() -> String {
         var now = time(nil)

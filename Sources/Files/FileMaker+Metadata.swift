@@ -69,11 +69,15 @@ extension FileMaker {
         let changesMode = changesOwner || changesAttributes || removesAttributes || present?.stat.mode != mode
         if record.kind != .symbolicLink, changesMode {
             try before("set the mode of")
-            guard (isWritable ? fchmod(descriptor, mode) : chmod(file, mode)) == 0 else {
-                throw .last("set the mode of", place.text)
+            if (isWritable ? fchmod(descriptor, mode) : chmod(file, mode)) != 0 {
+                try lose("mode", .last("set the mode of", place.text), record)
             }
         }
-        try setTime(record.modified, descriptor, isWritable: isWritable, place)
+        do throws(FilesError) {
+            try setTime(record.modified, descriptor, isWritable: isWritable, place)
+        } catch {
+            try lose("time", error, record)
+        }
     }
 
     /// Sets the modification time of an open file; the access time is nobody's.

@@ -31,8 +31,12 @@ final class FileMaker {
         var text: String { root.appending(path).operatorText }
     }
 
-    /// What was lost so far; stays empty unless losses are tolerated.
+    /// What was lost so far, the first ones of them; stays empty unless losses are tolerated.
     private(set) var notKept: [TreeWriter.NotKept] = []
+    /// How much was lost in all.
+    private(set) var lossCount = 0
+    /// How many losses are listed: a file system without owners loses that of every file.
+    private static let mostListed = 1000
     private let observer: (any ChangeObserver)?
     private let toleratesLosses: Bool
 
@@ -84,7 +88,9 @@ final class FileMaker {
     func makeSymbolicLink(_ record: FileRecord, at place: Place) throws(FilesError) {
         let target = (record.linkTarget ?? []).map { CChar(bitPattern: $0) } + [0]
         try before("link")
-        guard symlinkat(target, place.directory, place.name) == 0 else { throw .last("create the link", place.text) }
+        guard symlinkat(target, place.directory, place.name) == 0 else {
+            return try lose("link", .last("create the link", place.text), record)
+        }
         try applyToNew(record, at: place)
     }
 
@@ -128,6 +134,8 @@ final class FileMaker {
         switch error.errno {
         case .notPermitted, .permissionDenied, .notSupported, .invalidArgument:
             guard toleratesLosses else { throw error }
+            lossCount += 1
+            guard notKept.count < Self.mostListed else { return }
             notKept.append(TreeWriter.NotKept(path: record.path, what: what, errno: error.errno))
         default: throw error
         }

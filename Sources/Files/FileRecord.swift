@@ -104,8 +104,8 @@ public struct FileRecord: Hashable, Sendable {
     public var device: DeviceNumber?
     /// All extended attributes, ACLs and labels among them, sorted by name.
     public var attributes: [ExtendedAttribute]
-    /// SHA-256 of the whole content, holes read as zeros; `nil` until it is known and for other kinds.
-    public var digest: SHA256Digest?
+    /// What proves the content; `nil` until it is known and for other kinds.
+    public var digest: ContentDigest?
     /// Tells "not touched since"; `nil` when it cannot be trusted.
     public var hint: ChangeHint?
 
@@ -122,7 +122,7 @@ public struct FileRecord: Hashable, Sendable {
         hardLink: TreePath? = nil,
         device: DeviceNumber? = nil,
         attributes: [ExtendedAttribute] = [],
-        digest: SHA256Digest? = nil,
+        digest: ContentDigest? = nil,
         hint: ChangeHint? = nil
     ) {
         self.path = path

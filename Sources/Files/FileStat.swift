@@ -81,9 +81,12 @@ public struct FileStat: Hashable, Sendable {
     /// - Parameter path: the file's name for the error.
     public init(of descriptor: FileDescriptor, path: @autoclosure () -> String) throws(FilesError) {
         var raw = CLinux_stat()
-        guard CLinux_statx(descriptor.rawValue, "", &raw) == 0 else { throw .last("look at", path()) }
+        guard CLinux_statx(descriptor.rawValue, "", &raw) == 0 else { throw .last("examine", path()) }
         self.init(raw)
     }
+
+    /// Bytes of its content that take room: at most its length, less when it has holes.
+    public var dataBytes: Int64 { kind == .regular ? min(size, allocatedBytes) : 0 }
 
     /// Whether it takes less room than it is long, so that looking for holes may pay.
     public var mayHaveHoles: Bool { kind == .regular && allocatedBytes < size }

@@ -16,7 +16,7 @@ public struct FileSystemSpace: Hashable, Sendable {
     public init(at path: FilePath) throws(FilesError) {
         var raw = statvfs()
         guard path.withPlatformString({ statvfs($0, &raw) }) == 0 else {
-            throw .last("ask for the space at", path.operatorText)
+            throw .last("measure the space at", path.operatorText)
         }
         func bytes(_ blocks: fsblkcnt_t) -> Int64 {
             let (bytes, isTooLarge) = blocks.multipliedReportingOverflow(by: raw.f_frsize)

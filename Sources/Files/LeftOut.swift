@@ -10,11 +10,14 @@ public struct LeftOut: Hashable, Sendable {
         case socket
         /// A pattern of the caller names it.
         case excluded
-        /// The place where the recovery points lie.
-        case recoveryStore
+        /// The caller names it, whatever its name is: as what.
+        case named(String)
+        /// No archive can hold it: why.
+        case notStorable(String)
         /// The top of a subtree that is not there.
         case missing
-        /// It was listed in its directory and then taken away, or another file took its place.
+        /// It was listed in its directory and then taken away, or another file took its place: a link, a directory or
+        /// a device where a file was.
         case vanished
     }
 
@@ -38,7 +41,8 @@ extension LeftOut.Reason: CustomStringConvertible {
         case .mountPoint: "mount point"
         case .socket: "socket"
         case .excluded: "excluded"
-        case .recoveryStore: "recovery store"
+        case .named(let what): what
+        case .notStorable(let reason): "cannot be stored: \(reason)"
         case .missing: "missing"
         case .vanished: "vanished"
         }

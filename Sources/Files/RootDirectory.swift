@@ -47,7 +47,7 @@ public final class RootDirectory: Sendable {
     /// Looks at a file, following symbolic links inside the root.
     /// - Parameter followsLink: `false` looks at a link that is the last component itself.
     public func stat(_ path: FilePath, followsLink: Bool = true) throws(FilesError) -> FileStat {
-        let file = try open(path, CLinux_O_PATH | (followsLink ? 0 : O_NOFOLLOW), "look at")
+        let file = try open(path, CLinux_O_PATH | (followsLink ? 0 : O_NOFOLLOW), "examine")
         return try FileStat(of: file.descriptor, path: fullPath(of: path).operatorText)
     }
 

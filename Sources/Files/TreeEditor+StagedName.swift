@@ -5,8 +5,9 @@ extension TreeEditor {
     /// A name for a file that is being made: `.node-recovery.` and 16 random hexadecimal digits.
     ///
     /// It does not depend on the file's own name, which may be as long as a name can be.
-    package static func stagedName() -> [UInt8] {
-        let digits = String(UInt64.random(in: 0 ... .max), radix: 16)
+    /// - Parameter number: which one it is; a random one meets no other.
+    package static func stagedName(_ number: UInt64 = .random(in: 0 ... .max)) -> [UInt8] {
+        let digits = String(number, radix: 16)
         return Array((stagedPrefix + String(repeating: "0", count: 16 - digits.count) + digits).utf8)
     }
 

@@ -90,9 +90,10 @@ package final class TreeEditor {
     }
 
     /// Makes a further name for a file.
-    package func makeHardLink(_ record: FileRecord, to first: TreePath, at location: TreePath) throws(FilesError) {
+    /// - Parameter path: what it is to become, for messages.
+    package func makeHardLink(_ path: TreePath, to first: TreePath, at location: TreePath) throws(FilesError) {
         let source = try directories.open(first.parent ?? .root)
-        let place = try place(of: location, for: record.path)
+        let place = try place(of: location, for: path)
         try maker.before("link")
         // without a flag a symbolic link at the end is linked itself, not followed
         guard linkat(source.descriptor, cName(first), place.directory, place.name, 0) == 0 else {

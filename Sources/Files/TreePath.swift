@@ -7,6 +7,9 @@ public struct TreePath: Hashable, Comparable, Sendable {
     /// The path's bytes, components separated by `/`.
     public let bytes: [UInt8]
 
+    /// The most bytes that a path may have to be stored: what one system call of Linux takes (`PATH_MAX` with its NUL).
+    public static let longest = 4095
+
     /// The root of the tree.
     public static let root = TreePath(unchecked: [])
 

@@ -7,7 +7,7 @@ import SystemPackage
 /// Every step goes through the open descriptor of the directory above, and no symbolic link is followed below the top
 /// of a subtree; the path to a top is resolved inside the root. One `statx(2)` is made for each file. Memory: the
 /// names in the directories that are open at the moment, the first name of each file with several, and one
-/// descriptor for each of the last 256 levels.
+/// descriptor for each of the last 64 levels.
 ///
 /// A mount point is told by the mount table, before it is touched, and by `STATX_ATTR_MOUNT_ROOT`, which also knows
 /// bind mounts of the same file system and of single files. On kernels before 5.8, which say neither, a directory on
@@ -27,7 +27,7 @@ public struct TreeWalk: ~Copyable {
     private let root: RootDirectory
     private let subtrees: [TreePath]
     private let exclusions: [PathPattern]
-    private let leaveOut: Set<FileIdentity>
+    private let leaveOut: [FileIdentity: String]
     private let oneFileSystem: Bool
 
     private var nextSubtree = 0
@@ -45,13 +45,13 @@ public struct TreeWalk: ~Copyable {
     /// - Parameter subtrees: files, links or directories in any order. One that lies in another is walked once; one
     ///   that is not there is told as ``LeftOut/Reason-swift.enum/missing``. The top may itself be a mount point.
     /// - Parameter exclusions: what is left out, relative to the root.
-    /// - Parameter leaveOut: files that are left out whatever their names are, such as the recovery store.
+    /// - Parameter leaveOut: files that are left out whatever their names are, and what they are for the reason.
     /// - Parameter oneFileSystem: whether mount points below the tops are left out.
     public init(
         root: RootDirectory,
         subtrees: [TreePath] = [.root],
         exclusions: [PathPattern] = [],
-        leaveOut: Set<FileIdentity> = [],
+        leaveOut: [FileIdentity: String] = [:],
         oneFileSystem: Bool = true
     ) {
         self.root = root
@@ -92,8 +92,14 @@ public struct TreeWalk: ~Copyable {
     public func readDetails(_ record: inout FileRecord) throws(FilesError) {
         let (level, index, stat) = position()
         if stat.kind == .symbolicLink {
-            record.linkTarget = try level.names.withName(index) { name throws(FilesError) in
-                try Files.linkTarget(at: level.descriptor, name, path: root.text(of: record.path))
+            do throws(FilesError) {
+                record.linkTarget = try level.names.withName(index) { name throws(FilesError) in
+                    try linkTarget(at: level.descriptor, name, path: root.text(of: record.path))
+                }
+            } catch {
+                // no link any more
+                guard error.errno == .invalidArgument else { throw error }
+                throw self.error(error.operation, record.path, ESTALE)
             }
         }
         record.attributes = try level.attributes(index, path: root.text(of: record.path))
@@ -106,13 +112,27 @@ public struct TreeWalk: ~Copyable {
     public func openContent() throws(FilesError) -> OwnedDescriptor {
         let (level, index, stat) = position()
         let descriptor = level.open(index, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
-        guard descriptor >= 0 else { throw .last("open", root.text(of: level.path(index))) }
+        guard descriptor >= 0 else {
+            let failure = FilesError.last("open", root.text(of: level.path(index)))
+            // a link, or a device without a driver, took its place
+            var raw = CLinux_stat()
+            if level.look(index, &raw) == 0, FileStat(raw).identity != stat.identity {
+                throw error("open", level.path(index), ESTALE)
+            }
+            throw failure
+        }
         let file = OwnedDescriptor(owning: FileDescriptor(rawValue: descriptor))
         let opened = try FileStat(of: file.descriptor, path: root.text(of: level.path(index)))
         guard opened.identity == stat.identity, opened.kind == .regular else {
             throw error("open", level.path(index), ESTALE)
         }
         return file
+    }
+
+    /// Goes past everything in the directory that was returned last.
+    public mutating func skipContents() {
+        guard let last = current.take() else { return }
+        if levels.count == 1 { covered = last.level.path(last.index) }
     }
 
     /// What the walk itself saw of the file that was returned last.
@@ -175,18 +195,22 @@ public struct TreeWalk: ~Copyable {
         if !level.mounts.isEmpty, let mount = level.mounts[Array(level.names[index])] {
             return .leftOut(LeftOut(path: path, reason: .mountPoint(type: mount.type, source: mount.source)))
         }
+        guard path.bytes.count <= TreePath.longest else {
+            let reason = "its path is longer than \(TreePath.longest) bytes"
+            return .leftOut(LeftOut(path: path, reason: .notStorable(reason)))
+        }
         var raw = CLinux_stat()
         guard level.look(index, &raw) == 0 else {
-            let error = FilesError.last("look at", root.text(of: path))
+            let error = FilesError.last("examine", root.text(of: path))
             if error.errno == .noSuchFileOrDirectory {
                 return .leftOut(LeftOut(path: path, reason: isTop ? .missing : .vanished))
             }
             return try unreadable(path, error)
         }
         let stat = FileStat(raw)
-        if !leaveOut.isEmpty, leaveOut.contains(stat.identity) {
+        if !leaveOut.isEmpty, let what = leaveOut[stat.identity] {
             if isTop { covered = path }
-            return .leftOut(LeftOut(path: path, reason: .recoveryStore))
+            return .leftOut(LeftOut(path: path, reason: .named(what)))
         }
         if oneFileSystem, !isTop, stat.isMountPoint(inDirectoryOn: level.stat?.identity.device) {
             return .leftOut(LeftOut(path: path, reason: mountReason(level, index)))
@@ -243,7 +267,7 @@ public struct TreeWalk: ~Copyable {
     }
 
     /// How many levels keep their descriptor; a tree can be deeper than a process may have descriptors.
-    private static let openLevels = 256
+    private static let openLevels = 64
 
     /// Goes up; opens the directory above again when it was closed for its depth.
     private mutating func leave() -> Event? {

@@ -16,7 +16,7 @@ public final class TreeWriter {
     public struct NotKept: Hashable, Sendable {
         /// The file.
         public let path: TreePath
-        /// What it lost: `owner`, `attribute 'trusted.x'`, `device`.
+        /// What it lost: `owner`, `attribute 'trusted.x'`, `link`.
         public let what: String
         /// Why.
         public let errno: Errno
@@ -24,8 +24,10 @@ public final class TreeWriter {
 
     /// The directory's own path, for messages.
     public let path: FilePath
-    /// What was lost so far; stays empty unless the writer tolerates losses.
+    /// What was lost so far, the first thousand of it; stays empty unless the writer tolerates losses.
     public var notKept: [NotKept] { maker.notKept }
+    /// How much was lost in all.
+    public var lossCount: Int { maker.lossCount }
 
     private let root: OwnedDescriptor
     private let maker: FileMaker
@@ -38,8 +40,8 @@ public final class TreeWriter {
     private var parentPath: TreePath?
 
     /// Opens the directory that the files are to be made in.
-    /// - Parameter toleratesLosses: an owner, an attribute or a device that cannot be set for lack of permission or
-    ///   of support goes into ``notKept``, and a file that lost its owner loses setuid and setgid; `false` throws.
+    /// - Parameter toleratesLosses: an owner, an attribute, a mode, a time, a link or a device that cannot be made for
+    ///   lack of permission or of support goes into ``notKept``, and a file that lost its owner loses setuid and setgid; `false` throws.
     public init(directory path: FilePath, toleratesLosses: Bool = false) throws(FilesError) {
         let descriptor = path.withPlatformString { openFile(at: AT_FDCWD, $0, O_RDONLY | O_DIRECTORY) }
         guard descriptor >= 0 else { throw .last("open", path.operatorText) }
@@ -88,7 +90,11 @@ public final class TreeWriter {
         let parent = try parentDirectory(of: record)
         // without a flag a symbolic link at the end is linked itself, not followed
         guard linkat(source.descriptor.rawValue, cName(of: first), parent, cName(of: record.path), 0) == 0 else {
-            throw .last("link '\(text(of: first))' to", text(of: record.path))
+            return try maker.lose(
+                "hard link",
+                .last("link '\(text(of: first))' to", text(of: record.path)),
+                record
+            )
         }
     }
 

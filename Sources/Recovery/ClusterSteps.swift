@@ -8,6 +8,38 @@ import SystemPackage
 
 /// The steps that restore etcd and the control plane and start them.
 enum ClusterSteps {
+    /// Checks for the images again after a boot: CRI-O removes its whole store when it starts after a power cut.
+    @Sendable static func imagesAgain(_ context: RecoveryContext) async throws -> StepOutcome {
+        if let proved = context.journal.last(of: "images"), proved.boot == (try context.bootID()) {
+            return .skipped("the node has not booted since they were checked")
+        }
+        if let unit = try FileSteps.runtime(context.units) {
+            if try context.units.state(of: unit).isStopped {
+                try context.units.start(unit, limit: context.request.stopLimit * 2)
+            }
+            _ = try await waitForRuntime(unit, context)
+        }
+        switch try context.proof.images(in: context.pointFiles()) {
+        case .noStaticPods: return .skipped("there are no static pods")
+        case .noRuntime: return .skipped("unknown: no container runtime is installed")
+        case .present(let count): return .done("all of \(counted(count, "needed image")) are still present")
+        case .missing(let missing): throw RecoveryError.imagesLost(missing)
+        }
+    }
+
+    /// A unit that runs and a socket that nobody serves are not what the kubelet needs.
+    private static func waitForRuntime(_ unit: String, _ context: RecoveryContext) async throws -> String {
+        try await context.wait(
+            for: "the container runtime to answer",
+            look: "'journalctl -u \(unit) -n 50', type 'systemctl restart \(unit)'"
+        ) {
+            guard let name = try context.node.containers.runtime() else {
+                return .notYet("nothing serves its socket")
+            }
+            return .there("\(unit) is running: \(name) answers")
+        }
+    }
+
     @Sendable static func restoreEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
         guard let entry = context.point.manifest.component(.etcd) else {
             guard let earlier = context.point.manifest.failedState?.recovery,
@@ -28,27 +60,17 @@ enum ClusterSteps {
     }
 
     @Sendable static func startRuntime(_ context: RecoveryContext) async throws -> StepOutcome {
-        let units = context.units
-        // Of two runtimes the masked one is not the node's; a single one that is masked fails at its start and says so.
-        let installed = try FileSteps.runtimes.filter { try units.state(of: $0).exists }
-        guard let unit = try installed.first(where: { try units.state(of: $0).canStart }) ?? installed.first else {
+        guard let unit = try FileSteps.runtime(context.units) else {
             return .skipped("neither \(FileSteps.runtimes.joined(separator: " nor ")) is installed")
         }
-        try units.start(unit, limit: context.request.stopLimit * 2)
-        // A unit that runs and a socket that nobody serves are not what the kubelet needs.
-        let seen = try await context.wait(
-            for: "the container runtime to answer",
-            look: "'journalctl -u \(unit) -n 50', type 'systemctl restart \(unit)'"
-        ) {
-            guard let name = try context.node.containers.runtime() else { return .notYet("its socket does not exist") }
-            return .there("\(unit) runs: \(name) answers")
-        }
-        return .done(seen)
+        try context.units.start(unit, limit: context.request.stopLimit * 2)
+        return .done(try await waitForRuntime(unit, context))
     }
 
     @Sendable static func startKubelet(_ context: RecoveryContext) async throws -> StepOutcome {
         let units = context.units
-        try context.marks().release()
+        var marks = try context.marks()
+        try marks.release()
         try units.reload()
         guard try units.state(of: FileSteps.kubelet).exists else {
             return .skipped("\(FileSteps.kubelet) does not exist")
@@ -62,7 +84,8 @@ enum ClusterSteps {
         let seen = try await context.wait(
             for: "etcd to answer",
             look: "'crictl ps -a --name etcd', 'ss -ltnp' (does another process hold its port?) and "
-                + "'journalctl -u kubelet -n 50'"
+                + "'journalctl -u kubelet -n 50'",
+            ofPod: "etcd"
         ) {
             guard let endpoint = try context.proof.etcdEndpoint() else {
                 return .notYet("no static pod of etcd was found")
@@ -80,7 +103,7 @@ enum ClusterSteps {
 
     @Sendable static func waitForAPI(_ context: RecoveryContext) async throws -> StepOutcome {
         let cluster = context.cluster
-        let seen = try await context.wait(for: "the API server to be ready") {
+        let seen = try await context.wait(for: "the API server to be ready", ofPod: "kube-apiserver") {
             let failing = try cluster.failingChecks()
             return failing.isEmpty
                 ? .there("the API server is ready") : .notYet("these checks fail: \(failing.joined(separator: ", "))")

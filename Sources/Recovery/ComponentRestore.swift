@@ -40,7 +40,7 @@ public struct ComponentRestore {
 
     /// Restores one component after the other.
     ///
-    /// What a content's digest does not fit is not put in place; a restore that is cut can run again.
+    /// What a content's digest does not fit is not put in place; an interrupted restore can run again.
     /// - Returns: what was done to each, a line for the operator.
     /// - Throws: ``RecoveryError``; ``RecoveryError/underWay(directory:generation:)`` while a recovery is.
     public func run(_ components: [String]) throws(RecoveryError) -> [(component: String, sentence: String)] {

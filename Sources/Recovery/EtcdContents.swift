@@ -84,10 +84,12 @@ struct EtcdContents {
     }
 
     /// Removes what was staged and not used, and what recoveries other than this one have kept.
-    func tidy() throws(FilesError) {
+    /// - Parameter recoveries: those whose failed etcd is kept nowhere else: it stays.
+    func tidy(keeping recoveries: Set<String>) throws(FilesError) {
         guard let directory = try place.openIfThere() else { return }
         try place.removeStaging(in: directory)
-        for name in try directory.names() where name.string.hasPrefix("before-") && name != keptName {
+        let kept = Set(recoveries.map(Self.keptName) + [keptName])
+        for name in try directory.names() where name.string.hasPrefix("before-") && !kept.contains(name) {
             try directory.removeTree(name)
         }
     }

@@ -217,12 +217,14 @@ struct EtcdPlacement {
     }
 
     /// Removes what was staged and not used, and what recoveries other than this one have kept.
-    func tidy() throws(FilesError) {
-        try log?.tidy()
-        try mountedMember?.tidy()
+    /// - Parameter recoveries: those whose failed etcd is kept nowhere else: it stays.
+    func tidy(keeping recoveries: Set<String> = []) throws(FilesError) {
+        try log?.tidy(keeping: recoveries)
+        try mountedMember?.tidy(keeping: recoveries)
         guard let directory = try place.openIfThere() else { return }
         try place.removeStaging(in: directory)
-        for name in try directory.names() where name.string.hasPrefix("member.before-") && name != keptName {
+        let kept = Set(recoveries.map(Self.keptName) + [keptName])
+        for name in try directory.names() where name.string.hasPrefix("member.before-") && !kept.contains(name) {
             try directory.removeTree(name)
         }
     }

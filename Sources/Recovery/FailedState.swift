@@ -21,16 +21,49 @@ enum FailedState {
         {
             return (point.generation, true)
         }
+        guard let lock = context.lock else { preconditionFailure("a dry run keeps no failed state") }
         var request = request(context.proof)
         request.failedState = FailedStateEntry(recovery: context.identity, target: context.point.generation)
-        let run = BackupRun(request, on: context.node, meter: context.meter)
-        let point = try await run.createFailedState(holding: context.lock)
+        let point: RecoveryPoint
+        do throws(BackupError) {
+            point = try await take(request, context, lock)
+        } catch {
+            // An etcd that answers and cannot be read to its end must not keep itself from being recovered: its files are
+            // kept beside the restored ones, and --undo takes them back.
+            if case .stopped = error { throw error }
+            guard !error.isForWantOfSpace, !request.skippedComponents.contains(.etcd) else { throw error }
+            context.node.log.warning(
+                "the failed state is taken without a snapshot of etcd: \(error.summary), continuing"
+            )
+            request.skippedComponents.append(.etcd)
+            point = try await take(request, context, lock)
+        }
         for skipped in point.manifest.skipped where context.point.manifest.component(named: skipped.name) != nil {
             context.node.log.warning(
                 "the failed state is kept without '\(skipped.name)': \(skipped.reason), continuing"
             )
         }
         return (point.generation, false)
+    }
+
+    /// The recoveries whose failed state has no snapshot of etcd: what they put aside of it is all that there is.
+    static func recoveriesWithoutSnapshot(in store: RecoveryStore) throws -> Set<String> {
+        var recoveries: Set<String> = []
+        for entry in try store.all() {
+            guard case .success(let point) = entry.point, let failed = point.manifest.failedState,
+                point.profile != .plain, point.manifest.component(.etcd) == nil
+            else { continue }
+            recoveries.insert(failed.recovery)
+        }
+        return recoveries
+    }
+
+    private static func take(
+        _ request: BackupRequest,
+        _ context: RecoveryContext,
+        _ lock: FileLock
+    ) async throws(BackupError) -> RecoveryPoint {
+        try await BackupRun(request, on: context.node, meter: context.meter).createFailedState(holding: lock)
     }
 
     /// Everything that can be taken of the node as it is: on a failed node etcd may be down, a manifest unreadable.

@@ -18,9 +18,18 @@ struct NodeMarks {
 
         """
 
-    private static let motdText = """
-        ** A recovery of this node is under way. The kubelet is held until it is done.
+    private static func motdText(isHeld: Bool) -> String {
+        """
+        ** A recovery of this node is under way. \(isHeld ? "The kubelet is held." : "The kubelet is running again.")
         ** Status: 'upgrade-recovery --status'. To continue: 'upgrade-recovery --resume'.
+
+        """
+    }
+
+    private static let crioText = """
+        # A recovery of this node is under way: CRI-O does not remove its images when it starts after a power cut.
+        [crio]
+        clean_shutdown_file = ""
 
         """
 
@@ -35,13 +44,33 @@ struct NodeMarks {
     /// Keeps the kubelet from starting, and tells whoever logs in.
     mutating func hold() throws(FilesError) {
         try write(Self.holdText, to: "zz-node-recovery-hold.conf", in: Self.kubeletDropIns)
-        try write(Self.motdText, to: "node-recovery", in: Self.motd)
+        try write(Self.motdText(isHeld: true), to: "node-recovery", in: Self.motd)
     }
 
-    /// Directories that ``hold()`` and ``installResumeUnit(_:)`` would have to make, relative to ``etc``.
+    /// Keeps CRI-O from removing its images when it starts after a power cut, and up to 1.24 in another version.
+    mutating func holdOffWipe() throws(FilesError) {
+        try write(Self.crioText, to: Self.crioName, in: Self.crioDropIns)
+    }
+
+    /// Whether ``holdOffWipe()`` was done and not taken back.
+    func holdsOffWipe() throws(FilesError) -> Bool { try open(Self.crioDropIns)?.stat(Self.crioName) != nil }
+
+    /// Whether there is any mark to remove.
+    func arePresent() throws(FilesError) -> Bool {
+        let marks: [(directory: [FilePath.Component], name: FilePath.Component)] = [
+            (Self.crioDropIns, Self.crioName), (Self.kubeletDropIns, "zz-node-recovery-hold.conf"),
+            (Self.motd, "node-recovery"), (Self.units, "upgrade-recovery-resume.service"),
+        ]
+        for mark in marks {
+            if try open(mark.directory)?.stat(mark.name) != nil { return true }
+        }
+        return false
+    }
+
+    /// Directories that the marks would have to make, relative to ``etc``.
     func missing() throws(FilesError) -> [String] {
         var missing: [String] = []
-        for path in [Self.kubeletDropIns, Self.wants, Self.motd] {
+        for path in [Self.kubeletDropIns, Self.wants, Self.motd, Self.crioDropIns] {
             for depth in path.indices {
                 if try open(path[...depth]) == nil { missing.append(Self.text(path[...depth])) }
             }
@@ -49,21 +78,23 @@ struct NodeMarks {
         return missing
     }
 
-    /// Lets the kubelet start again.
-    func release() throws(FilesError) {
+    /// Allows the kubelet to start again.
+    mutating func release() throws(FilesError) {
         try remove("zz-node-recovery-hold.conf", in: Self.kubeletDropIns)
+        guard try open(Self.motd)?.stat("node-recovery") != nil else { return }
+        try write(Self.motdText(isHeld: false), to: "node-recovery", in: Self.motd)
     }
 
-    /// The unit that goes on with a recovery: `packaging/systemd/upgrade-recovery-resume.service` is this text with the
+    /// The unit that continues a recovery: `packaging/systemd/upgrade-recovery-resume.service` is this text with the
     /// usual command and directory, which a test holds.
     /// - Parameter command: program and arguments, quoted where systemd wants that; see ``UnitText``.
-    /// - Parameter store: where the recovery points lie, absolute.
+    /// - Parameter store: where the recovery points are, absolute.
     static func resumeUnit(_ command: String, store: FilePath) -> String {
         """
-        # Goes on with the recovery under way. 'upgrade-recovery --reboot' puts it into /etc/systemd/system, enables it
-        # for the next boot, and takes it away when the recovery is done.
+        # Continues the recovery under way. 'upgrade-recovery --reboot' puts it into /etc/systemd/system, enables it
+        # for the next boot, and removes it when the recovery is done.
         [Unit]
-        Description=Go on with the recovery of this node
+        Description=Continue the recovery of this node
         Documentation=man:upgrade-recovery(8)
         RequiresMountsFor=\(UnitText.path(store)) /var/lib/etcd /var/lib/kubelet
         After=local-fs.target dbus.service network.target containerd.service crio.service
@@ -71,7 +102,7 @@ struct NodeMarks {
         [Service]
         Type=exec
         ExecStart=\(command)
-        # The steps go to the journal with their fields, and as lines to whoever stands at the console.
+        # The steps go to the journal with their fields, and as lines to whoever is at the console.
         Environment=NODE_RECOVERY_CONSOLE=/dev/console
         StandardOutput=journal
         StandardError=journal
@@ -82,7 +113,7 @@ struct NodeMarks {
         """
     }
 
-    /// Has the recovery go on by itself after the next boot.
+    /// Has the recovery continue automatically after the next boot.
     /// - Parameter command: the program with its arguments; see ``resumeUnit(_:store:)``.
     mutating func installResumeUnit(_ command: String, store: FilePath) throws(FilesError) {
         try write(Self.resumeUnit(command, store: store), to: "upgrade-recovery-resume.service", in: Self.units)
@@ -102,7 +133,8 @@ struct NodeMarks {
         try remove("upgrade-recovery-resume.service", in: Self.wants)
         try remove("upgrade-recovery-resume.service", in: Self.units)
         try remove("node-recovery", in: Self.motd)
-        for path in [Self.kubeletDropIns, Self.wants, Self.motd]
+        try remove(Self.crioName, in: Self.crioDropIns)
+        for path in [Self.kubeletDropIns, Self.wants, Self.motd, Self.crioDropIns, Array(Self.crioDropIns.prefix(1))]
         where made.contains(Self.text(path)) && !wanted.contains(Self.text(path)) {
             guard let name = path.last, let parent = try open(path.dropLast()), try parent.stat(name) != nil,
                 try parent.directory(name).names().isEmpty
@@ -118,6 +150,8 @@ struct NodeMarks {
     private static let kubeletDropIns: [FilePath.Component] = units + ["kubelet.service.d"]
     private static let wants: [FilePath.Component] = units + ["multi-user.target.wants"]
     private static let motd: [FilePath.Component] = ["motd.d"]
+    private static let crioDropIns: [FilePath.Component] = ["crio", "crio.conf.d"]
+    static let crioName: FilePath.Component = "99-node-recovery"
 
     private static func text(_ path: some Sequence<FilePath.Component>) -> String {
         path.map(\.string).joined(separator: "/")
@@ -140,7 +174,7 @@ struct NodeMarks {
         try directory.sync()
     }
 
-    /// The directory below ``etc``; `nil` when it is not there.
+    /// The directory below ``etc``; `nil` when it does not exist.
     private func open(_ path: some Sequence<FilePath.Component>) throws(FilesError) -> Directory? {
         var directory = etc
         for name in path {

@@ -53,22 +53,32 @@ struct Proof {
     }
 
     /// Compares the node that the point is of with this one.
+    ///
+    /// The machine id decides. A host name that is lost, or has another form (`one` for `one.example.com`), as an upgrade
+    /// can leave it, is told and accepted where the machine id is the same.
+    /// - Returns: the node, and how its name differs.
     /// - Throws: ``RecoveryError/otherNode(_:)``, ``RecoveryError/otherProfile(of:here:)``.
-    func identity() throws -> NodeIdentity {
+    func identity() throws -> (node: NodeIdentity, difference: String?) {
         let manifest = point.manifest
         let here = try NodeIdentity.read(from: root, isRunningSystem: node.isRunningSystem)
-        guard here.name == manifest.node.name else {
-            throw RecoveryError.otherNode("it is of '\(manifest.node.name)', and this is '\(here.name)'")
-        }
         if let wanted = manifest.node.machineID, let found = here.machineID, wanted != found {
             throw RecoveryError.otherNode("its machine id is \(wanted), and this one's is \(found)")
+        }
+        var difference: String?
+        if here.name != manifest.node.name {
+            let names = "it is of '\(manifest.node.name)', and this is '\(here.name)'"
+            let isSameMachine = here.machineID != nil && here.machineID == manifest.node.machineID
+            guard isSameMachine, HostName.isSame(here.name, as: manifest.node.name) else {
+                throw RecoveryError.otherNode(names)
+            }
+            difference = "\(names); the machine id is the same"
         }
         let profile = try ProfileDetector.detect(in: root).profile.rawValue
         // A failed upgrade can have taken the signs of a profile away; another profile's signs are another matter.
         guard profile == manifest.profile || profile == NodeProfile.plain.rawValue else {
             throw RecoveryError.otherProfile(of: manifest.profile, here: profile)
         }
-        return here
+        return (here, difference)
     }
 
     /// The certificates of the point without which its control plane cannot run.
@@ -90,10 +100,12 @@ struct Proof {
     func images(in files: ArchivedFiles) throws -> Images {
         guard let pods = files.staticPods else { return .noStaticPods }
         guard try node.containers.runtime() != nil else { return .noRuntime }
-        let present = Set(try node.containers.images().flatMap { [$0.id] + $0.tags + $0.digests })
-        let wanted = Set(try StaticPods.all(in: pods).flatMap(\.images))
-        let missing = wanted.filter { !present.contains($0) && !present.contains(ImageName.full($0)) }
-        return missing.isEmpty ? .present(wanted.count) : .missing(missing.sorted())
+        var wanted = Set(try StaticPods.all(in: pods).flatMap(\.images))
+        // Without the image of the sandboxes no pod starts.
+        if let sandbox = try node.containers.sandboxImage() { wanted.insert(sandbox.name) }
+        // Each for itself: one damaged record makes a list of all of them fail.
+        let missing = try wanted.sorted().filter { try node.containers.image(named: $0) == nil }
+        return missing.isEmpty ? .present(wanted.count) : .missing(missing)
     }
 
     /// Who the etcd member of the point is.
@@ -128,9 +140,9 @@ struct Proof {
                 kept: keptPaths,
                 hasStaticPods: point.manifest.component(.staticPods) != nil
             ),
-            leaveOut: [try RootDirectory(path: store.path).stat(".").identity],
+            leaveOut: [try RootDirectory(path: store.path).stat(".").identity: "recovery store"],
             jobs: request.jobs,
-            within: try TreeComponents.within(component, in: root, unusual: entry.places)
+            within: try ComponentPlaces.of(component, in: root, unusual: entry.places)
         )
         return TreeRestorer(restore, cancellation: node.cancellation)
     }

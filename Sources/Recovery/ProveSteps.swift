@@ -13,12 +13,7 @@ enum ProveSteps {
     @Sendable static func verify(_ context: RecoveryContext) async throws -> StepOutcome {
         let verifier = PointVerifier(node: context.node, jobs: context.request.jobs, meter: context.meter)
         let results = try verifier.verify(context.point)
-        do throws(StoreError) {
-            try context.point.record(results)
-        } catch {
-            // It is a memo: a full partition does not make the recovery point a worse one.
-            context.node.log.warning("\(error.summary), continuing without the record")
-        }
+        if !context.isDryRun { record(results, context) }
         let faults = context.point.manifest.components.flatMap { component in
             (results[component.name]?.faults ?? ["'\(component.name)' was not read"]).prefix(1)
         }
@@ -38,9 +33,22 @@ enum ProveSteps {
         return .done("recovery point \(context.point.generation) is sound: \(files) files, every digest compared")
     }
 
+    private static func record(_ results: [String: Verification.Result], _ context: RecoveryContext) {
+        do throws(StoreError) {
+            try context.point.record(results)
+        } catch {
+            // It is a memo: a full partition does not make the recovery point a worse one.
+            context.node.log.warning("\(error.summary), continuing without the record")
+        }
+    }
+
     @Sendable static func identity(_ context: RecoveryContext) async throws -> StepOutcome {
-        let here = try context.proof.identity()
-        return .done("it is of this node, '\(here.name)', profile \(context.point.manifest.profile)")
+        let (here, difference) = try context.proof.identity()
+        if let difference { context.node.log.warning("the host name differs: \(difference), continuing") }
+        return .done(
+            "it is of this node, '\(difference == nil ? here.name : context.point.manifest.node.name)', "
+                + "profile \(context.point.manifest.profile)"
+        )
     }
 
     @Sendable static func certificates(_ context: RecoveryContext) async throws -> StepOutcome {
@@ -62,16 +70,21 @@ enum ProveSteps {
         switch try context.proof.images(in: context.pointFiles()) {
         case .noStaticPods: return .skipped("there are no static pods")
         case .noRuntime: return .skipped("unknown: no container runtime answers")
-        case .present(let count): return .done("all \(count) images of the static pods are present")
+        case .present(let count): return .done("all of \(counted(count, "needed image")) are present")
         case .missing(let missing): throw RecoveryError.imagesMissing(missing)
         }
     }
 
     @Sendable static func bootable(_ context: RecoveryContext) async throws -> StepOutcome {
         let (wanted, _) = try await context.recordedDeployment()
-        if wanted.isBooted { return .done("'\(wanted.label)' is booted") }
-        try await context.proof.refuseUnlessBootable(wanted)
-        return .done("'\(wanted.label)' can be booted")
+        let repair = try await context.proof.bootRepair(of: wanted)
+        guard repair.isPossible else {
+            return .done("'\(wanted.label)' \(wanted.isBooted ? "is booted" : "can be booted")")
+        }
+        return .done(
+            "'\(wanted.label)' can be booted once what is missing is put back from its own tree: "
+                + repair.obstacles.joined(separator: "; ")
+        )
     }
 
     @Sendable static func space(_ context: RecoveryContext) async throws -> StepOutcome {
@@ -86,7 +99,10 @@ enum ProveSteps {
     }
 
     @Sendable static func rehearseEtcd(_ context: RecoveryContext) async throws -> StepOutcome {
-        try context.stageEtcd(try context.etcdEntry())
+        let entry = try context.etcdEntry()
+        guard context.isDryRun else { return try context.stageEtcd(entry) }
+        let member = try context.etcdMember()
+        return .done("not in a dry run; the member would be '\(member.name)'")
     }
 }
 
@@ -131,45 +147,9 @@ struct FileSystemNeed {
     }
 }
 
-/// Names of images as runtimes have them.
-enum ImageName {
-    /// A short name with the registry and the tag that it stands for: `nginx` is `docker.io/library/nginx:latest`.
-    static func full(_ name: String) -> String {
-        var name = name
-        let first = name.split(separator: "/", maxSplits: 1).first.map { String($0) } ?? name
-        let hasRegistry = name.contains("/") && (first.contains(".") || first.contains(":") || first == "localhost")
-        if !hasRegistry { name = name.contains("/") ? "docker.io/\(name)" : "docker.io/library/\(name)" }
-        let last = name.split(separator: "/").last ?? ""
-        if !last.contains(":"), !name.contains("@") { name += ":latest" }
-        return name
-    }
-}
-
-/// The components whose trees are restored by comparison, in the order of their restore, and what their archives may be
-/// about: an archive that has anything else is refused.
+/// The components whose trees are restored by comparison, in the order of their restore.
 enum TreeComponents {
-    static let rows: [(name: ComponentName, within: [TreePath])] = [
-        (.usrLocal, ["usr/local"]),
-        (.etc, ["etc"]),
-        (.machineConfig, [.root]),
-        (.kubelet, ["var/lib/kubelet"]),
-        (.staticPods, ["etc/kubernetes"]),
-    ]
-
-    static var names: [ComponentName] { rows.map(\.name) }
-
-    /// What the archive of a component may be about: its places, and where they really are when links lead elsewhere,
-    /// as `/usr/local` does where `/usr` is read-only.
-    /// - Parameter unusual: the tops that the recovery point names, where links led out of the usual places.
-    static func within(_ component: ComponentName, in root: RootDirectory, unusual: [String]? = nil) throws
-        -> [TreePath]
-    {
-        let named = (unusual ?? []).compactMap { FileName.bytes(of: $0).flatMap { TreePath(validating: $0) } }
-        let places = named.filter { !$0.isRoot } + (rows.first { $0.name == component }?.within ?? [])
-        return try places.flatMap { place in
-            try place.isRoot || !root.exists(FilePath(place)) ? [place] : [place, root.resolve(FilePath(place))]
-        }
-    }
+    static let names: [ComponentName] = [.usrLocal, .etc, .machineConfig, .kubelet, .staticPods]
 }
 
 extension Deployment {

@@ -11,19 +11,26 @@ public enum ReadinessChecks {
     /// The checks; their names are in metrics and alerts in the field: never renamed, never reused.
     static let all: [Check] = [
         Check("partition", "DIR is a file system of its own, and can be written", .own, partition),
-        Check("recovery", "No recovery is under way", .own, recovery, next: "upgrade-recovery --status"),
+        Check("recovery", "No recovery is under way", .own, recovery, next: "upgrade-recovery --resume"),
         Check("point", "The newest recovery point is whole, and not too old", .proof, point),
         Check("verified", "It was read back and found good", .proof, verified, next: "node-backup verify"),
-        Check("identity", "It is of this node", .proof, identity, next: "node-backup show"),
+        Check("identity", "It is of this node", .proof, identity, next: "upgrade-recovery --skip-check identity"),
         Check("certificates", "The certificates in it have not expired", .proof, certificates),
-        Check("etcd-member", "It tells who its etcd member is", .proof, etcdMember, next: "node-backup create"),
-        Check("deployment", "Its deployment is here, can be booted and is pinned", .proof, deployment),
-        Check("images", "The images of its static pods are here", .proof, images, next: "crictl images"),
-        Check("recovery-space", "There is room for a recovery", .proof, recoverySpace, next: "df -h"),
+        Check("etcd-member", "It identifies its etcd member", .proof, etcdMember, next: "node-backup create"),
+        Check("deployment", "Its deployment is present, can be booted and is pinned", .proof, deployment),
+        Check("images", "The images of its static pods are present", .proof, images, next: "crictl pull IMAGE"),
+        Check("image-store", "A power cut does not cost the images", .own, imageStore),
+        Check(
+            "recovery-space",
+            "There is room for a recovery",
+            .proof,
+            recoverySpace,
+            next: "node-backup prune --keep 1"
+        ),
         Check("backup-space", "There is room for the next recovery point", .own, backupSpace),
-        Check("etcd", "etcd answers, and has raised no alarm", .own, etcd, next: "crictl ps -a --name etcd"),
+        Check("etcd", "etcd answers, and has raised no alarm", .own, etcd, next: "systemctl restart kubelet"),
         Check("live-certificates", "The certificates of the node now have not expired", .own, liveCertificates),
-        Check("clock", "The clock is right", .own, clock, next: "timedatectl"),
+        Check("clock", "The clock is right", .own, clock, next: "timedatectl set-ntp true"),
     ]
 
     /// Name and meaning of every check, for the documents.
@@ -99,7 +106,7 @@ public enum ReadinessChecks {
         guard !space.isReadOnly else {
             return .red(
                 "'\(path)' is mounted read-only: a recovery keeps its journal there",
-                next: "findmnt -T \(path)"
+                next: "mount -o remount,rw \(path)"
             )
         }
         let free = "\(ByteCount(space.availableBytes)) free"
@@ -107,11 +114,11 @@ public enum ReadinessChecks {
             return .green("'\(path)' is a file system of its own, \(free)")
         }
         if subject.request.recovery.backup.allowsRootFileSystem {
-            return .green("'\(path)' lies on a file system of the node, as allowed; \(free)")
+            return .green("'\(path)' is on a file system of the node, as allowed; \(free)")
         }
         return .amber(
             "'\(path)' is not a file system of its own: it would be lost with the node's",
-            next: "mount \(path)"
+            next: "mount \(path); or accept it: node-backup doctor --allow-rootfs"
         )
     }
 
@@ -129,9 +136,17 @@ public enum ReadinessChecks {
         }
         guard let journal else { return .green("no recovery is under way") }
         let target = journal.header.generation
+        // Whoever is running is not to be disturbed.
+        let holder = try FileLock.holder(RecoveryStore.lockName, in: Directory(path: path))
+        if let holder, holder.hasPrefix(Recovery.lockHolder) {
+            return .red(
+                "a recovery to recovery point \(target) is running: \(holder)",
+                next: "upgrade-recovery --status, and wait for it"
+            )
+        }
         guard journal.hasChangedTheNode else {
             return .amber(
-                "a recovery to recovery point \(target) was cut while it proved, and has changed nothing",
+                "a recovery to recovery point \(target) was interrupted while proving, and has changed nothing",
                 next: "upgrade-recovery"
             )
         }
@@ -152,7 +167,7 @@ public enum ReadinessChecks {
         for file in point.manifest.components.flatMap(\.files) where !point.has(file) {
             return .red(
                 "'\(point.path(of: file))' of recovery point \(number) is missing or has another length",
-                next: "node-backup verify --all"
+                next: "node-backup create"
             )
         }
         if point.profile != .plain {
@@ -181,7 +196,7 @@ public enum ReadinessChecks {
         }
         let newer = try Recovery.newerPartial(than: point, subject.request.recovery, in: proof.store)
         guard let taken = point.manifest.taken else {
-            return .amber("recovery point \(number) does not tell when it was taken", next: "node-backup create")
+            return .amber("recovery point \(number) does not say when it was taken", next: "node-backup create")
         }
         let age = Duration.seconds(max(0, subject.node.now().seconds - taken.seconds))
         let text = "recovery point \(number) of \(point.manifest.createdAt) is \(age.dayText) old"
@@ -211,17 +226,22 @@ public enum ReadinessChecks {
         }
         guard let verifiedAt else {
             return .amber(
-                "nobody has read recovery point \(point.generation) back",
+                "recovery point \(point.generation) has never been verified",
                 next: "node-backup verify \(point.generation)"
             )
         }
-        return .green("read back and found good at \(verifiedAt)")
+        return .green("verified and found good at \(verifiedAt)")
     }
 
     // MARK: The recovery point and the node
 
     @Sendable private static func identity(_ subject: ReadinessSubject) async throws -> Verdict {
-        .green("it is of this node, '\(try subject.proved().identity().name)'")
+        let (here, difference) = try subject.proved().identity()
+        guard let difference else { return .green("it is of this node, '\(here.name)'") }
+        return .amber(
+            "the host name differs: \(difference); a recovery accepts it",
+            next: "hostnamectl set-hostname \(try subject.proved().point.manifest.node.name)"
+        )
     }
 
     @Sendable private static func certificates(_ subject: ReadinessSubject) async throws -> Verdict {
@@ -234,6 +254,7 @@ public enum ReadinessChecks {
 
     @Sendable private static func liveCertificates(_ subject: ReadinessSubject) async throws -> Verdict {
         let profile = try subject.profile()
+        if let lost = subject.lostProfile(profile) { return lost }
         guard profile != .plain else { return .green("none are needed: the profile is plain") }
         let root = subject.root
         let found = try DatedCertificate.all(RecoveryCertificates.paths(in: root)) { path throws(FilesError) in
@@ -253,7 +274,9 @@ public enum ReadinessChecks {
         let renewal =
             isNeeded
             ? "node-backup create"
-            : subject.isOpenShift ? "oc get csr" : "kubeadm certs renew all, then node-backup create"
+            : subject.isOpenShift
+                ? "oc adm certificate approve $(oc get csr -o name)"
+                : "kubeadm certs renew all, then node-backup create"
         let expired = found.filter { $0.notAfter < now }
         guard expired.isEmpty else {
             let names = expired.prefix(3).map(\.text).joined(separator: "; ")
@@ -291,12 +314,19 @@ public enum ReadinessChecks {
                     ? "the recovery point has none" : "the node is not managed by ostree"
             )
         }
+        let repair = try await proof.bootRepair(of: wanted)
+        guard !repair.isPossible else {
+            return .amber(
+                "'\(wanted.label)' cannot be booted as it is, and a recovery puts back what is missing: "
+                    + repair.obstacles.joined(separator: "; "),
+                next: "upgrade-recovery"
+            )
+        }
         // Said, and no more: a person can have reasons for a pin.
         let unneeded = try Pins.unneeded(among: all, proof.store).map { other in
             let index = all.firstIndex(of: other).map { "\($0)" } ?? "INDEX"
             return "; no recovery point needs the pin of '\(other.label)' ('ostree admin pin --unpin \(index)')"
         }.joined()
-        try await proof.refuseUnlessBootable(wanted)
         let text = "'\(wanted.label)' is \(wanted.isBooted ? "booted" : "present and can be booted")"
         guard !wanted.isPinned, let index = all.firstIndex(of: wanted) else {
             return .green("\(text), and pinned\(unneeded)")
@@ -310,10 +340,21 @@ public enum ReadinessChecks {
         switch try proof.images(in: subject.files()) {
         case .noStaticPods: return .green("there are no static pods in the recovery point")
         case .noRuntime:
-            return .amber("cannot be told: no container runtime answers", next: "systemctl status crio containerd")
-        case .present(let count): return .green("all \(count) images of the static pods are here")
+            return .amber("unknown: no container runtime answers", next: "systemctl restart crio, or containerd")
+        case .present(let count): return .green("all of \(counted(count, "needed image")) are present")
         case .missing(let missing): throw RecoveryError.imagesMissing(missing)
         }
+    }
+
+    @Sendable private static func imageStore(_ subject: ReadinessSubject) async throws -> Verdict {
+        guard case .removedAtNextStart(let file) = try CRIOStore.danger(in: subject.root) else {
+            return .green("a power cut does not remove the images of the container runtime")
+        }
+        return .amber(
+            "after a power cut CRI-O would remove all of its images, as '\(file)' does not exist while it runs",
+            next: #"printf '[crio]\nclean_shutdown_file = ""\n' > /etc/crio/crio.conf.d/98-keep-images, "#
+                + "then systemctl restart crio"
+        )
     }
 
     // MARK: Space
@@ -339,7 +380,10 @@ public enum ReadinessChecks {
             forecast = try await run.forecast()
         } catch {
             if case .stopped = error { throw error }
-            return .amber("a backup would fail: \(error.summary)", next: "node-backup create --dry-run")
+            return .amber(
+                "a backup would fail: \(error.summary)",
+                next: error.hint ?? "fix that, then node-backup create"
+            )
         }
         let needed = ByteCount(forecast.neededBytes)
         let free = ByteCount(forecast.freeBytes)
@@ -355,6 +399,7 @@ public enum ReadinessChecks {
 
     @Sendable private static func etcd(_ subject: ReadinessSubject) async throws -> Verdict {
         let profile = try subject.profile()
+        if let lost = subject.lostProfile(profile) { return lost }
         let endpoint = try EtcdLocator.locate(
             in: subject.root,
             profile: profile,
@@ -365,14 +410,17 @@ public enum ReadinessChecks {
         guard let endpoint else {
             return profile == .plain
                 ? .green("a plain node has no etcd")
-                : .amber("no etcd was found on this \(profile.rawValue) node", next: "node-backup create --dry-run")
+                : .amber("no etcd was found on this \(profile.rawValue) node", next: "upgrade-recovery")
         }
         let status = try subject.node.etcd.status(of: endpoint, limit: .seconds(5))
         if let alarm = status.alarms.first {
-            return .amber("etcd at \(endpoint) has raised the alarm \(alarm)", next: "etcdctl alarm list")
+            return .amber(
+                "etcd at \(endpoint) has raised the alarm \(alarm)",
+                next: "etcdctl defrag, then etcdctl alarm disarm"
+            )
         }
         if let error = status.errors.first {
-            return .amber("etcd at \(endpoint) says: \(error)", next: "crictl logs $(crictl ps -q --name etcd)")
+            return .amber("etcd at \(endpoint) says: \(error)", next: "systemctl restart kubelet")
         }
         return .green("etcd \(status.serverVersion) answers at \(endpoint), revision \(status.revision)")
     }
@@ -381,16 +429,18 @@ public enum ReadinessChecks {
         let now = subject.node.now()
         if let point = subject.proof?.point, let taken = point.manifest.taken, now < taken {
             return .amber(
-                "it is \(now.iso8601) here, before recovery point \(point.generation) of \(point.manifest.createdAt)",
-                next: "timedatectl"
+                "it is \(now.iso8601) on this node, before recovery point \(point.generation) of "
+                    + "\(point.manifest.createdAt)",
+                next: "timedatectl set-ntp true"
             )
         }
-        guard subject.node.isRunningSystem else { return .green("it is \(now.iso8601) here") }
+        guard subject.node.isRunningSystem else { return .green("it is \(now.iso8601) on this node") }
         switch subject.node.isClockSynchronized() {
-        case true?: return .green("it is \(now.iso8601) here, and the clock is synchronised")
+        case true?: return .green("it is \(now.iso8601) on this node, and the clock is synchronised")
         case false?:
-            return .amber("the clock is not synchronised", next: "timedatectl timesync-status; chronyc tracking")
-        case nil: return .amber("nobody can tell whether the clock is synchronised", next: "timedatectl")
+            return .amber("the clock is not synchronised", next: "timedatectl set-ntp true")
+        case nil:
+            return .amber("unknown whether the clock is synchronised", next: "timedatectl set-ntp true")
         }
     }
 }
@@ -402,6 +452,15 @@ extension ReadinessSubject {
         case .fixed(let profile): profile
         case .detect: try ProfileDetector.detect(in: root).profile
         }
+    }
+
+    /// What there is to say when the node has lost every sign of Kubernetes that the recovery point has.
+    func lostProfile(_ profile: NodeProfile) -> ReadinessChecks.Verdict? {
+        guard profile == .plain, let point = proof?.point, point.profile != .plain else { return nil }
+        return .amber(
+            "this node has lost every sign of \(point.profile.rawValue), which recovery point \(point.generation) has",
+            next: "upgrade-recovery"
+        )
     }
 
     /// For the choice of a command only.

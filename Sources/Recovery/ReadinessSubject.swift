@@ -65,7 +65,7 @@ final class ReadinessSubject {
             return Readiness.Finding(
                 check: check.name,
                 state: .amber,
-                text: "cannot be told: there is no recovery point to look at",
+                text: "unknown: there is no recovery point",
                 next: "node-backup create"
             )
         } catch {
@@ -74,7 +74,7 @@ final class ReadinessSubject {
             return Readiness.Finding(
                 check: check.name,
                 state: check.isProof ? .red : .amber,
-                text: check.isProof ? error.summary : "could not be looked at: \(error.summary)",
+                text: check.isProof ? error.summary : "could not be checked: \(error.summary)",
                 next: check.next ?? error.hint ?? "upgrade-recovery --dry-run"
             )
         }

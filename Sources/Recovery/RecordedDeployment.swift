@@ -15,12 +15,15 @@ extension Proof {
         return (wanted, all)
     }
 
-    /// - Throws: ``RecoveryError/notBootable(deployment:reasons:)``.
-    func refuseUnlessBootable(_ deployment: Deployment) async throws {
-        let obstacles = try await node.deployments.obstacles(toBooting: deployment)
-        guard obstacles.isEmpty else {
-            throw RecoveryError.notBootable(deployment: deployment.label, reasons: obstacles)
+    /// What the next boot of a deployment lacks that can be put back from its own tree; nothing most of the time.
+    /// - Throws: ``RecoveryError/notBootable(deployment:reasons:)`` when it cannot.
+    func bootRepair(of deployment: Deployment) async throws -> BootRepair {
+        let repair = try await node.deployments.bootRepair(of: deployment)
+        guard repair.obstacles.isEmpty || repair.isPossible else {
+            let reasons = repair.obstacles + repair.reasons.filter { !repair.obstacles.contains($0) }
+            throw RecoveryError.notBootable(deployment: deployment.label, reasons: reasons)
         }
+        return repair
     }
 }
 

@@ -29,6 +29,7 @@ public struct Recovery {
             let (store, lock) = try open()
             if let journal = try StepJournal.open(in: store.path) {
                 guard !journal.hasChangedTheNode else {
+                    if request.undoes { return try await undo(journal, store, lock) }
                     throw RecoveryError.underWay(directory: store.path.string, generation: journal.header.generation)
                 }
                 // It was interrupted while proving, and has changed nothing.
@@ -38,6 +39,44 @@ public struct Recovery {
         } catch {
             throw .wrapping(error)
         }
+    }
+
+    /// Goes back to the failed state as far as the recovery under way has changed anything, and ends it.
+    /// - Returns: `nil` when it had changed nothing.
+    /// - Throws: as ``begin()``; ``RecoveryError/nothingToResume(directory:)`` when no recovery is under way.
+    public func abort() async throws(RecoveryError) -> RecoveryEnding? {
+        do {
+            let (store, lock) = try open()
+            guard let journal = try StepJournal.open(in: store.path) else {
+                throw RecoveryError.nothingToResume(directory: store.path.string)
+            }
+            guard !journal.hasChangedTheNode else { return try await undo(journal, store, lock) }
+            try await forget(journal, store)
+            return nil
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
+    /// Turns the recovery under way into one to the failed state that it has kept.
+    ///
+    /// Its identity stays: what it has put aside of etcd is what is taken back, and no second failed state is kept.
+    private func undo(
+        _ journal: StepJournal,
+        _ store: RecoveryStore,
+        _ lock: FileLock
+    ) async throws -> RecoveryEnding {
+        guard let failed = try store.newestFailedState(),
+            failed.manifest.failedState?.recovery == journal.header.recovery
+        else { throw RecoveryError.nothingToUndo(directory: store.path.string) }
+        var request = request
+        request.undoes = true
+        request.generation = failed.generation
+        request.skippedChecks.formUnion(journal.header.skippedChecks)
+        request.rebootsByItself = request.rebootsByItself || journal.header.rebootsByItself
+        node.log.notice("Going back to the failed state, recovery point \(failed.generation)")
+        return try await Recovery(request, on: node, meter: meter)
+            .begin(in: store, lock, recovery: journal.header.recovery, carried: journal.lasting)
     }
 
     /// Continues the recovery under way, after a reboot or a failure.
@@ -83,6 +122,13 @@ public struct Recovery {
                     request.rebootsByItself = request.rebootsByItself || journal.header.rebootsByItself
                     identity = journal.header.recovery
                     if journal.hasChangedTheNode { carried = journal.lasting }
+                    if journal.header.undoes, let wanted = request.generation, wanted != journal.header.generation {
+                        // The undo may have put the failed etcd back in place. Another recovery keeps it for itself,
+                        // instead of taking it for what was started between two attempts.
+                        identity = Self.newIdentity()
+                        request.undoes = false
+                        removeStaged(journal, store)
+                    }
                 }
             } catch {
                 guard error.isAboutUnreadableJournal else { throw error }
@@ -99,6 +145,35 @@ public struct Recovery {
         }
     }
 
+    /// Makes the checks that ``begin()`` would make before the first change, as far as they need no writing.
+    /// - Throws: what would refuse the recovery.
+    public func prove() async throws(RecoveryError) {
+        do {
+            guard geteuid() == 0 else { throw RecoveryError.notRoot }
+            let store = try RecoveryStore(path: request.directory)
+            if let journal = try StepJournal.open(in: store.path), journal.hasChangedTheNode {
+                throw RecoveryError.underWay(directory: store.path.string, generation: journal.header.generation)
+            }
+            let point = try Self.point(of: request, in: store)
+            let header = header(for: point, recovery: Self.newIdentity(), carried: nil)
+            let context = try RecoveryContext(
+                node: node,
+                request: request,
+                store: store,
+                lock: nil,
+                point: point,
+                journal: StepJournal(inMemory: header, request.sequence),
+                meter: meter
+            )
+            let proving = request.sequence.steps.filter { $0.phase == .prove }
+            let sequence = RecoverySequence(name: request.sequence.name, steps: proving)
+            meter.plan(components: proving.count, totalBytes: 0)
+            _ = try await Sequencer(sequence: sequence, context: context).run()
+        } catch {
+            throw .wrapping(error)
+        }
+    }
+
     // MARK: - Steps of the above
 
     private func begin(
@@ -110,7 +185,19 @@ public struct Recovery {
         let point = try Self.point(of: request, in: store)
         if let note = try Self.newerPartial(than: point, request, in: store) { node.log.warning("\(note), continuing") }
         try clear(store)
-        let header = StepJournal.Header(
+        let header = header(for: point, recovery: recovery, carried: carried)
+        let journal = try StepJournal.begin(header, request.sequence, in: store.path)
+        let name = point.manifest.node.name
+        node.log.notice("Recovering '\(name)' to recovery point \(point.generation) of \(point.manifest.createdAt)")
+        return try await run(journal, point, store, lock)
+    }
+
+    private func header(
+        for point: RecoveryPoint,
+        recovery: String,
+        carried: JournalValues?
+    ) -> StepJournal.Header {
+        StepJournal.Header(
             recovery: recovery,
             generation: point.generation,
             manifestSHA256: point.manifestDigest.hex,
@@ -123,10 +210,6 @@ public struct Recovery {
             rebootsByItself: request.rebootsByItself,
             carried: carried
         )
-        let journal = try StepJournal.begin(header, request.sequence, in: store.path)
-        let name = point.manifest.node.name
-        node.log.notice("Recovering '\(name)' to recovery point \(point.generation) of \(point.manifest.createdAt)")
-        return try await run(journal, point, store, lock)
     }
 
     private func run(
@@ -175,6 +258,13 @@ public struct Recovery {
 
     /// Removes a journal that has changed nothing, and what was made for the proof.
     private func forget(_ journal: StepJournal, _ store: RecoveryStore) async throws {
+        removeStaged(journal, store)
+        try StepJournal.removeUnpackedFiles(of: journal.header.recovery, from: store)
+        try StepJournal.remove(in: store.path)
+    }
+
+    /// Removes what was staged of etcd for the proof.
+    private func removeStaged(_ journal: StepJournal, _ store: RecoveryStore) {
         let identity = journal.header.recovery
         if let point = try? store.point(journal.header.generation),  // ignored: a point that is gone has staged nothing
             point.profile != .plain, point.manifest.component(.etcd) != nil
@@ -195,15 +285,16 @@ public struct Recovery {
                 node.log.debug("nothing staged was removed: \(error)")
             }
         }
-        try StepJournal.removeUnpackedFiles(of: identity, from: store)
-        try StepJournal.remove(in: store.path)
     }
+
+    /// What the lock says of a recovery.
+    static let lockHolder = "upgrade-recovery"
 
     private func open() throws -> (RecoveryStore, FileLock) {
         guard geteuid() == 0 else { throw RecoveryError.notRoot }
         try PhysicalSysroot.refuse(RootDirectory(path: node.root))
         let store = try RecoveryStore(path: request.directory)
-        return (store, try store.lock(command: "upgrade-recovery"))
+        return (store, try store.lock(command: Self.lockHolder))
     }
 
     /// The recovery point that a request names.

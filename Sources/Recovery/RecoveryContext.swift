@@ -13,8 +13,8 @@ final class RecoveryContext {
     let root: RootDirectory
     let request: RecoveryRequest
     let store: RecoveryStore
-    /// Held until the recovery ends or pauses.
-    let lock: FileLock
+    /// Held until the recovery ends or pauses; `nil` in a dry run, which only proves and writes nothing.
+    let lock: FileLock?
     let point: RecoveryPoint
     let journal: StepJournal
     /// The steps of the recovery.
@@ -25,7 +25,7 @@ final class RecoveryContext {
         node: Node,
         request: RecoveryRequest,
         store: RecoveryStore,
-        lock: FileLock,
+        lock: FileLock?,
         point: RecoveryPoint,
         journal: StepJournal,
         meter: ProgressMeter
@@ -40,6 +40,9 @@ final class RecoveryContext {
         sequence = journal.sequence
         self.meter = meter
     }
+
+    /// Whether nothing may be written.
+    var isDryRun: Bool { journal.isInMemory }
 
     /// Identity of this recovery: 16 hexadecimal digits.
     var identity: String { journal.header.recovery }

@@ -29,6 +29,8 @@ public indirect enum RecoveryError: OperatorError {
     case certificatesExpired([String])
     /// Images that the static pods of the recovery point need are not in the runtime.
     case imagesMissing([String])
+    /// They were there when the recovery started, and a boot has lost them.
+    case imagesLost([String])
     /// The recorded deployment cannot be booted.
     case notBootable(deployment: String, reasons: [String])
     /// The recorded deployment is not on this node any more.
@@ -79,6 +81,8 @@ public indirect enum RecoveryError: OperatorError {
             "certificates in the recovery point have expired: \(Self.list(certificates))"
         case .imagesMissing(let images):
             "images that the static pods of the recovery point need are not on this node: \(Self.list(images))"
+        case .imagesLost(let images):
+            "images that the static pods need are gone since the boot, etcd was not touched: \(Self.list(images))"
         case .notBootable(let deployment, let reasons):
             "the deployment '\(deployment)' of the recovery point cannot be booted: \(Self.list(reasons))"
         case .deploymentGone(let deployment):
@@ -118,6 +122,10 @@ public indirect enum RecoveryError: OperatorError {
         case .otherProfile: "if that is right, add '--skip-check identity'"
         case .certificatesExpired: "to continue and renew them afterwards, add '--skip-check certificates'"
         case .imagesMissing: "pull or import the images, or if a registry can be reached add '--skip-check images'"
+        case .imagesLost:
+            "CRI-O removes its images when it starts after a power cut; import them ('podman load', "
+                + "'ctr -n k8s.io image import FILE'), then 'upgrade-recovery --resume'; if a registry can be reached, "
+                + "'upgrade-recovery --resume --skip-check images'"
         case .notBootable, .deploymentGone:
             "to restore onto the deployment that is booted now, run it again with --force"
         case .wrongDeployment(let wanted, _):
@@ -159,7 +167,7 @@ public indirect enum RecoveryError: OperatorError {
         case .journalDamaged, .pointReplaced, .pointDamaged, .memberUnknown: .dataError
         case .sequenceUnknown: .config
         case .otherNode, .otherProfile: .config
-        case .certificatesExpired, .imagesMissing, .notBootable, .wrongDeployment: .unavailable
+        case .certificatesExpired, .imagesMissing, .imagesLost, .notBootable, .wrongDeployment: .unavailable
         case .notRebooted, .stopped: .tempFail
         case .noSpace: .cantCreate
         case .etcdRuns, .otherCluster, .waitedInVain: .unavailable

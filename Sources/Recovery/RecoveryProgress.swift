@@ -77,14 +77,14 @@ public struct RecoveryProgress: Sendable, Codable, Equatable {
             state = .done
             return
         }
-        let next = journal.sequence.steps.first { !journal.isOver($0.name) }
+        let boot: String?
+        do { boot = try RecoveryContext.bootID(in: RootDirectory(path: root)) } catch { throw .wrapping(error) }
+        let next = journal.sequence.steps.first { !journal.isOver($0, inBoot: boot) }
         self.next = next?.name
         state = .underWay
         command = "upgrade-recovery --resume"
         if let next, let last = journal.last(of: next.name), last.event == .paused {
             state = .paused
-            let boot: String?
-            do { boot = try RecoveryContext.bootID(in: RootDirectory(path: root)) } catch { throw .wrapping(error) }
             if boot == last.boot { command = "systemctl reboot, then upgrade-recovery --resume" }
         }
     }

@@ -45,6 +45,14 @@ public struct RecoverySequence: Sendable {
         Step(.files, "reload-units", "Reload systemd units", [.runningSystem], FileSteps.reloadUnits),
         Step(.files, "reboot", "Reboot into the restored files", [.runningSystem], FileSteps.reboot),
 
+        Step(
+            .cluster,
+            "images-again",
+            "Check for the images again, as a boot can have lost them",
+            [.runningSystem, .controlPlane, .check(.images)],
+            repeatedAfterBootsUntil: "restore-etcd",
+            ClusterSteps.imagesAgain
+        ),
         Step(.cluster, "restore-kubelet", "Restore /var/lib/kubelet", restoring: .kubelet),
         Step(.cluster, "restore-etcd", "Put the restored etcd in place", [.etcdState], ClusterSteps.restoreEtcd),
         Step(.cluster, "restore-static-pods", "Restore all static pods as one set", restoring: .staticPods),

@@ -14,9 +14,10 @@ enum RestoreExclusions {
     static let rows: [(component: ComponentName, pattern: PathPattern, reason: String)] = [
         (.etc, "etc/.updated", "systemd's own time stamp"),
         (.etc, "etc/systemd/system/kubelet.service.d/zz-node-recovery-hold.conf", "holds the kubelet meanwhile"),
-        (.etc, "etc/systemd/system/upgrade-recovery-resume.service", "goes on after the reboot"),
+        (.etc, "etc/systemd/system/upgrade-recovery-resume.service", "continues after the reboot"),
         (.etc, "etc/systemd/system/multi-user.target.wants/upgrade-recovery-resume.service", "the same"),
-        (.etc, "etc/motd.d/node-recovery", "tells whoever logs in meanwhile"),
+        (.etc, "etc/motd.d/node-recovery", "shown to whoever logs in meanwhile"),
+        (.etc, "etc/crio/crio.conf.d/99-node-recovery", "keeps CRI-O from removing its images meanwhile"),
     ]
 
     /// All patterns for a component of one recovery point.

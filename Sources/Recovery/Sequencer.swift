@@ -27,7 +27,9 @@ struct Sequencer {
     func run() async throws(RecoveryError) -> RecoveryEnding {
         let journal = context.journal
         var lastPhase: Phase?
-        for step in sequence.steps where !journal.isOver(step.name) {
+        let boot: String?
+        do { boot = try context.bootID() } catch { throw .wrapping(error) }
+        for step in sequence.steps where !journal.isOver(step, inBoot: boot) {
             if let lastPhase, lastPhase != step.phase, context.request.stopsAfterPhase {
                 return .phaseDone(next: step.phase)
             }

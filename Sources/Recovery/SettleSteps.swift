@@ -77,12 +77,10 @@ enum SettleSteps {
     }
 
     @Sendable static func tidy(_ context: RecoveryContext) async throws -> StepOutcome {
-        let marks = try context.marks()
-        try marks.release()
-        try marks.removeTheRest(keeping: try context.wantedMarkDirectories(marks.made))
+        try await context.removeMarks()
         try context.node.units?.reload()
         if context.point.profile != .plain, context.point.manifest.component(.etcd) != nil {
-            try context.etcdPlacement().tidy()
+            try context.etcdPlacement().tidy(keeping: FailedState.recoveriesWithoutSnapshot(in: context.store))
         }
         try StepJournal.removeUnpackedFiles(of: context.identity, from: context.store)
         return .done("the recovery's own files were removed")
@@ -90,6 +88,30 @@ enum SettleSteps {
 }
 
 extension RecoveryContext {
+    /// Removes what was put into the node's `/etc`, and into that of deployments that are not booted now.
+    fileprivate func removeMarks() async throws {
+        var marks = try marks()
+        let wanted = try wantedMarkDirectories(marks.made)
+        if try marks.holdsOffWipe() { try CRIOStore.forgetSupport(in: root) }
+        try marks.release()
+        try marks.removeTheRest(keeping: wanted)
+        guard node.units != nil, let all = try await node.deployments.deployments() else { return }
+        for deployment in all where !deployment.isBooted {
+            do {
+                let etc = try root.directoryIfPresent(node.deployments.configuration(of: deployment))
+                guard let etc else { continue }
+                var others = NodeMarks(etc: etc, made: marks.made)
+                guard try others.arePresent() else { continue }
+                try others.release()
+                try others.removeTheRest(keeping: wanted)
+            } catch {
+                node.log.warning(
+                    "\(RecoveryError.wrapping(error).summary): what the recovery put into '\(deployment.label)' stays, ignored"
+                )
+            }
+        }
+    }
+
     /// The name by which the cluster knows the node: the one in the kubelet's certificate, else the host's.
     func clusterNodeName() throws -> String {
         let prefix = "system:node:"

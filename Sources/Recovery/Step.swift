@@ -36,6 +36,8 @@ struct Step: Sendable {
     let summary: String
     /// What must hold for it to be run; else it is skipped, for the reason that the first one that does not hold gives.
     let conditions: [StepCondition]
+    /// The step until whose end this one has to be repeated after every boot; `nil` when once is enough.
+    let isRepeatedUntil: String?
     /// Does it.
     let action: @Sendable (RecoveryContext) async throws -> StepOutcome
 
@@ -44,12 +46,14 @@ struct Step: Sendable {
         _ name: String,
         _ summary: String,
         _ conditions: [StepCondition],
+        repeatedAfterBootsUntil last: String? = nil,
         _ action: @escaping @Sendable (RecoveryContext) async throws -> StepOutcome
     ) {
         self.phase = phase
         self.name = name
         self.summary = summary
         self.conditions = conditions
+        isRepeatedUntil = last
         self.action = action
     }
 

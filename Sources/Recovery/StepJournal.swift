@@ -75,9 +75,18 @@ final class StepJournal {
     /// The steps that its records are about.
     let sequence: RecoverySequence
     private(set) var records: [Record]
-    private let directory: Directory
+    /// Where it is written; `nil` for one that is kept in memory only.
+    private let directory: Directory?
 
-    private init(header: Header, sequence: RecoverySequence, records: [Record], directory: Directory) {
+    /// A journal in memory, for a proof that leaves no trace.
+    convenience init(inMemory header: Header, _ sequence: RecoverySequence) {
+        self.init(header: header, sequence: sequence, records: [], directory: nil)
+    }
+
+    /// Whether it is in memory only.
+    var isInMemory: Bool { directory == nil }
+
+    private init(header: Header, sequence: RecoverySequence, records: [Record], directory: Directory?) {
         self.header = header
         self.sequence = sequence
         self.records = records
@@ -147,6 +156,7 @@ final class StepJournal {
 
     /// Appends a record and waits until it is on the disk.
     func append(_ record: Record) throws(RecoveryError) {
+        guard let directory else { return records.append(record) }
         let path = directory.path.appending(RecoveryStore.journalName)
         do {
             let file = try FileDescriptor.open(path, .readWrite, options: [.noFollow, .closeOnExec])
@@ -168,6 +178,7 @@ final class StepJournal {
 
     /// Lets the journal be the one of the recovery that was done last.
     func close() throws(RecoveryError) {
+        guard let directory else { return }
         do {
             try directory.rename(RecoveryStore.journalName, to: Self.lastName)
             try directory.sync()
@@ -195,16 +206,25 @@ final class StepJournal {
 
     // MARK: Content
 
-    /// The last thing that was said of a step; `nil` when it was never begun.
+    /// The last thing that was said of a step; `nil` when it was never started.
     func last(of step: String) -> Record? { records.last { $0.step == step } }
 
-    /// Whether a step need not run again.
+    /// Whether a step has ended.
     func isOver(_ step: String) -> Bool {
         guard let event = last(of: step)?.event else { return false }
         return event == .done || event == .skipped
     }
 
-    /// How often a step was begun.
+    /// Whether a step need not run again.
+    ///
+    /// One that is repeated after boots ended in this boot, or is of no more use.
+    /// - Parameter boot: the kernel's id of this boot.
+    func isOver(_ step: Step, inBoot boot: String?) -> Bool {
+        guard let until = step.isRepeatedUntil else { return isOver(step.name) }
+        return isOver(until) || (isOver(step.name) && last(of: step.name)?.boot == boot)
+    }
+
+    /// How often a step was started.
     func attempts(at step: String) -> Int { records.count { $0.step == step && $0.event == .started } }
 
     /// The value that a step left last under a key.
@@ -220,7 +240,7 @@ final class StepJournal {
         ([header.carried] + records.map(\.values)).compactMap { $0?[key] }
     }
 
-    /// Whether a step behind the phase `prove` was ever begun, in this journal or in one that was forgotten for it.
+    /// Whether a step behind the phase `prove` was ever started, in this journal or in one that was forgotten for it.
     var hasChangedTheNode: Bool {
         if header.carried != nil { return true }
         let proving = Set(sequence.steps.filter { $0.phase == .prove }.map(\.name))
@@ -255,7 +275,7 @@ final class StepJournal {
             guard let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")),
                 let json = content(of: bytes[start..<end])
             else {
-                // Only the last line can have been cut; a bad one with others behind it is damage.
+                // Only the last line can have been interrupted; a bad one with others behind it is damage.
                 let rest = bytes[start...].firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? bytes.count
                 if rest < bytes.count || header == nil { throw RecoveryError.journalDamaged(path) }
                 break

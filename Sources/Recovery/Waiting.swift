@@ -1,5 +1,8 @@
+import Backup
+import Logging
 import NodeInterface
 import Reporting
+import SystemPackage
 
 /// What one look of a wait saw.
 enum Sight {
@@ -14,6 +17,7 @@ extension RecoveryContext {
     /// - Parameter what: what is waited for, for the error: `etcd to answer`.
     /// - Parameter limit: how long at most; that of the request when `nil`.
     /// - Parameter commands: what shows the operator why it does not come, for the error's hint.
+    /// - Parameter pod: the static pod whose containers make it so; what keeps them from running is told.
     /// - Parameter interval: between two looks.
     /// - Returns: what the last look saw.
     /// - Throws: ``RecoveryError/waitedInVain(what:limit:lastSeen:look:)``, `Stopped`; what the look throws counts as not
@@ -22,6 +26,7 @@ extension RecoveryContext {
         for what: String,
         limit: Duration? = nil,
         look commands: String = "'journalctl -u kubelet -n 50' and 'crictl ps -a'",
+        ofPod pod: String? = nil,
         every interval: Duration = .seconds(2),
         _ look: () async throws -> Sight
     ) async throws -> String {
@@ -45,6 +50,7 @@ extension RecoveryContext {
             } catch let error as any OperatorError {
                 lastSeen = error.summary
             }
+            if let pod, let trouble = trouble(ofPod: pod) { lastSeen += "; \(trouble)" }
             meter.saw(lastSeen)
             looks += 1
             // Counted as well as timed: a clock that stands still must not make a wait endless.
@@ -52,6 +58,18 @@ extension RecoveryContext {
                 throw RecoveryError.waitedInVain(what: what, limit: limit, lastSeen: lastSeen, look: commands)
             }
             node.pause(interval)
+        }
+    }
+
+    /// What the container runtime says about a static pod that does not do what is waited for; `nil` when nothing.
+    private func trouble(ofPod pod: String) -> String? {
+        do {
+            let images = try StaticPods.all(in: root)
+                .filter { $0.path.lastComponent?.stem.hasPrefix(pod) ?? false }.flatMap(\.images)
+            return try node.pods?.troubles(ofPod: pod, images: images).first?.text
+        } catch {
+            node.log.debug("nothing is known about the pod '\(pod)': \(error)")
+            return nil
         }
     }
 }

@@ -1,4 +1,5 @@
 public import Files
+internal import Reporting
 
 /// What a recovery point holds and how to prove it: the file `manifest.json`, written last.
 ///
@@ -106,10 +107,10 @@ public struct Manifest: Codable, Sendable, Equatable {
     }
 
     /// Bytes of the files that were backed up, before compression.
-    public var sourceBytes: Int64 { components.reduce(0) { $0 + $1.sourceBytes } }
+    public var sourceBytes: Int64 { components.reduce(0) { $0.addingSaturated($1.sourceBytes) } }
 
     /// Bytes that the recovery point takes, files shared with earlier ones counted in full.
-    public var storedBytes: Int64 { components.flatMap(\.files).reduce(0) { $0 + $1.sizeBytes } }
+    public var storedBytes: Int64 { components.flatMap(\.files).reduce(0) { $0.addingSaturated($1.sizeBytes) } }
 
     enum CodingKeys: String, CodingKey {
         case formatVersion = "format_version"

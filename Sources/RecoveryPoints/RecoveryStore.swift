@@ -17,6 +17,8 @@ public final class RecoveryStore: Sendable {
     static let generations = 1...999_999_999
     /// The step journal of the recovery under way.
     public static let journalName: FilePath.Component = "journal"
+    /// The file that the one run holds that may write.
+    public static let lockName: FilePath.Component = "lock"
 
     /// The store in an existing directory.
     /// - Throws: `StoreError.noStore` when the directory does not exist.
@@ -105,7 +107,7 @@ public final class RecoveryStore: Sendable {
     /// - Parameter command: what we are doing, for whoever finds the lock taken: `node-backup create`.
     public func lock(command: String) throws(StoreError) -> FileLock {
         let attempt = try system { () throws(FilesError) in
-            try FileLock.attempt("lock", in: directory, command: command)
+            try FileLock.attempt(Self.lockName, in: directory, command: command)
         }
         switch attempt {
         case .held(let lock): return lock

@@ -88,4 +88,6 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
     case needsAttention = 80
     /// The node cannot be recovered as it is now: what `doctor` calls red.
     case notRecoverable = 81
+    /// It was done, but not everything could be kept: files without their owners or attributes.
+    case incomplete = 82
 }

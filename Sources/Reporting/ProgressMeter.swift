@@ -109,8 +109,8 @@ public final class ProgressMeter: Sendable {
     /// Adds bytes that are done.
     public func advance(bytes: Int64) {
         state.withLock { state in
-            state.reading.doneBytes += bytes
-            state.reading.allDoneBytes += bytes
+            state.reading.doneBytes = state.reading.doneBytes.addingSaturated(bytes)
+            state.reading.allDoneBytes = state.reading.allDoneBytes.addingSaturated(bytes)
         }
     }
 

@@ -41,6 +41,27 @@ public final class WorkerThread: Sendable {
         self.handle = Mutex(handle)
     }
 
+    /// Proves that so many threads can run at once.
+    ///
+    /// For the start of a program: libdispatch, under Swift's tasks, waits for ever for a thread that it does not get.
+    public static func requireRoom(for count: Int) throws(ThreadFailure) {
+        final class Gate: Sendable {
+            let mutex = Mutex(())
+        }
+        let gate = Gate()
+        var threads: [WorkerThread] = []
+        var failure: ThreadFailure?
+        gate.mutex.withLock { _ in
+            do throws(ThreadFailure) {
+                for _ in 0..<count { threads.append(try WorkerThread { gate.mutex.withLock { _ in } }) }
+            } catch {
+                failure = error
+            }
+        }
+        for thread in threads { thread.join() }
+        if let failure { throw failure }
+    }
+
     deinit {
         // ignored: a thread that exists can be let go of
         if let handle = handle.withLock({ $0.take() }) { _ = pthread_detach(handle) }

@@ -51,10 +51,21 @@ struct CommonOptions: ParsableArguments {
         NodeProfile(rawValue: settings.profile).map { .fixed($0) } ?? .detect
     }
 
-    /// Where the recovery points lie: the option as it is, else what the configuration says below the root.
+    /// Where the recovery points are: the option as it is, else the folder of the program when that is the copy beside
+    /// recovery points, else what the configuration says below the root.
     func directory(_ settings: Settings) -> FilePath {
         if let dir { return FilePath(dir) }
+        if let own = Self.ownFolderOfPoints { return own }
         return rootPath.appending(FilePath(settings.directory).components)
+    }
+
+    /// The folder of the program that runs, when recovery points are in it.
+    private static var ownFolderOfPoints: FilePath? {
+        guard let path = realpath("/proc/self/exe", nil) else { return nil }
+        defer { free(path) }
+        let folder = FilePath(platformString: path).removingLastComponent()
+        // ignored: a folder that cannot be looked at is not used
+        return (try? RootDirectory(path: folder).stat("points").kind) == .directory ? folder : nil
     }
 
     /// The settings in force: what ``layers()`` says of each.

@@ -31,7 +31,7 @@ enum HostEntry {
     /// - Precondition: This process has one thread.
     /// - Throws: ``NoWayIn`` when neither is allowed.
     static func enterIfAsked(_ arguments: [String]) throws(NoWayIn) {
-        guard arguments.contains(UpgradeRecovery.Verb.launchBackup.rawValue),
+        guard arguments.contains(UpgradeRecovery.Verb.launchBackupWord),
             !arguments.contains(where: { $0 == "--root" || $0.hasPrefix("--root=") }),
             access("\(host)/proc/1", F_OK) == 0, !isOnHost
         else { return }

@@ -16,7 +16,7 @@ enum LastWord {
         let log = Logger(label: name) { JournalLogHandler(label: $0, logLevel: .debug) }
         log.log(
             level: error is Paused ? .notice : .error,
-            "\([error.summary, error.hint.map { "hint: \($0)" }].compactMap(\.self).joined(separator: "\n"))",
+            "\([error.summary, Streams.hint(of: error).map { "hint: \($0)" }].compactMap(\.self).joined(separator: "\n"))",
             metadata: metadata(of: error, event)
         )
         Session.console?.writeLine(Streams.text(of: error, as: name))
@@ -28,7 +28,7 @@ enum LastWord {
     private static func metadata(of error: any OperatorError, _ event: JournalEvent?) -> Logger.Metadata {
         var metadata: Logger.Metadata = ["exit_status": "\(error.exitStatus.rawValue)"]
         if let event { metadata["message_id"] = "\(event.rawValue)" }
-        if let hint = error.hint { metadata["hint"] = "\(hint)" }
+        if let hint = Streams.hint(of: error) { metadata["hint"] = "\(hint)" }
         if let step = (error as? RecoveryError)?.step { metadata["step"] = "\(step)" }
         return metadata
     }

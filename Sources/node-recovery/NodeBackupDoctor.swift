@@ -9,19 +9,19 @@ import SystemPackage
 extension NodeBackup {
     struct Doctor: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Tell whether this node can be recovered right now, and until when.",
+            abstract: "Check whether this node can be recovered right now, and until when.",
             discussion: """
                 Looks at the recovery partition, the newest recovery point, the certificates in it, the deployment, \
-                the images, the space, etcd and the clock, by the checks that a recovery makes before it begins. A \
-                line a check: green, amber (the node can be recovered, but something is to be done, or could not be \
-                looked at) or red (a recovery would be refused), with what to type. Changes nothing.
+                the images, the space, etcd and the clock, by the checks that a recovery makes before it starts. One \
+                line per check: green, amber (the node can be recovered, but something is to be done, or could not be \
+                checked) or red (a recovery would be refused), with what to type. Changes nothing.
 
                   $ node-backup doctor
                   $ node-backup doctor --quiet --metrics /run/node-exporter/recovery.prom
 
                 \(exitStatuses(
                     (.done, "all is green"),
-                    (.noInput, "the root is not there"),
+                    (.noInput, "the root does not exist"),
                     (.cantCreate, "the file of --metrics cannot be written"),
                     (.tempFail, "stopped by a signal"),
                     (.noPermission, "not root"),
@@ -37,6 +37,9 @@ extension NodeBackup {
         @Option(help: ArgumentHelp("Look at recovery point N (default: the newest).", valueName: "n"))
         var point: Int?
 
+        @Flag(help: "Accept that DIR is on the root file system.")
+        var allowRootfs = false
+
         @Flag(help: "Read the whole recovery point back, too, and record the result.")
         var verify = false
 
@@ -48,6 +51,7 @@ extension NodeBackup {
             let session = try Session(common, settings: settings, limit: nil)
             var recovery = RecoveryRequest(try BackupRequest(settings, common))
             recovery.generation = point
+            if allowRootfs { recovery.backup.allowsRootFileSystem = true }
             var request = ReadinessRequest(
                 recovery: recovery,
                 maxAge: settings.doctorMaxAge,
@@ -95,7 +99,12 @@ struct ReadinessView: Encodable {
         recoverableUntil = readiness.untilText
         daysLeft = readiness.daysLeft
         summary = readiness.summary
-        checks = readiness.findings
+        let given = GivenOptions(CommandLine.arguments)
+        checks = readiness.findings.map { finding in
+            var finding = finding
+            finding.next = finding.next.map(given.applied)
+            return finding
+        }
     }
 
     /// A line a check, what to type under it, and the summary.

@@ -21,7 +21,8 @@ extension NodeBackup {
                     (.dataError, "the recovery point is damaged"),
                     (.noInput, "there is no such recovery point, component or path"),
                     (.cantCreate, "the directory cannot be written, or a file exists already"),
-                    (.newerProgram, "a newer program wrote the component")
+                    (.newerProgram, "a newer program wrote the component"),
+                    (.incomplete, "extracted, but without owners, attributes or links that cannot be kept there")
                 ))
                 """
         )

@@ -17,6 +17,9 @@ enum Program {
         ("etcd-snapshot", EtcdSnapshot.self),
     ]
 
+    /// As many as a command may have at once: tasks, signals, a ticker, compressors or decompressors of two files.
+    private static let threads = 12
+
     /// The main thread only starts the work and waits.
     ///
     /// An asynchronous `main` would wait in libdispatch, which unblocks
@@ -31,6 +34,12 @@ enum Program {
             exit(error.exitStatus.rawValue)
         }
         SignalWatch.block()
+        do {
+            try WorkerThread.requireRoom(for: threads)
+        } catch {
+            Streams.report(error, as: choose(CommandLine.arguments).0)
+            exit(error.exitStatus.rawValue)
+        }
         // Large buffers go back to the system when they are freed: glibc would keep them for the next ones, whose sizes
         // they do not fit, and the memory of all components would add up.
         _ = CLinux_unmap_buffers_from(512 << 10)  // ignored: it only takes more memory

@@ -26,8 +26,8 @@ enum RecoveryViews {
             )
         }
         if let revision = plan.etcdRevision {
-            let now = plan.etcdRevisionNow.map { "\($0)" } ?? "unknown: it does not answer"
-            lines.append("etcd: from revision \(now) to \(revision), raised so that watchers notice")
+            let now = plan.etcdRevisionNow.map { "\($0)" } ?? "unknown, it does not answer"
+            lines.append("etcd: to revision \(revision) (now: \(now)), raised so that watchers notice")
         }
         for tree in plan.trees {
             if let skipped = tree.skipped {
@@ -36,7 +36,7 @@ enum RecoveryViews {
                 lines.append(
                     "\(tree.component): \(tree.written) to write (\(ByteCount(tree.writtenBytes))), "
                         + "\(tree.metadataOnly) with new metadata, \(tree.removed) to remove, "
-                        + "\(tree.unchanged) as they are"
+                        + "\(tree.unchanged) unchanged"
                 )
             }
         }
@@ -48,11 +48,13 @@ enum RecoveryViews {
 
     /// How far a recovery is.
     static func status(_ progress: RecoveryProgress, asJSON: Bool) throws -> String {
+        var progress = progress
+        progress.command = progress.command.map { GivenOptions(CommandLine.arguments).applied(to: $0) }
         if asJSON { return try JSONText.of(progress) }
-        guard let generation = progress.generation else { return "No recovery was ever begun here." }
+        guard let generation = progress.generation else { return "No recovery has been started here." }
         var table = TextTable(("PHASE", .left), ("STEP", .left), ("STATE", .left), ("NOTE", .left))
         for step in progress.steps { table.add(step.phase, step.name, step.state, step.note ?? "") }
-        let target = "to recovery point \(generation), begun \(progress.begunAt ?? "")"
+        let target = "to recovery point \(generation), started \(progress.begunAt ?? "")"
         let headline =
             switch progress.state {
             case .none, .underWay: "A recovery \(target) is under way."

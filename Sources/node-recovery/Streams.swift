@@ -54,9 +54,14 @@ enum Streams {
         printError(text(of: error, as: name))
     }
 
+    /// An error's hint, its commands with the options that were given to this one.
+    static func hint(of error: any OperatorError) -> String? {
+        error.hint.map { GivenOptions(CommandLine.arguments).applied(to: $0) }
+    }
+
     /// The two lines of an error with its hint.
     static func text(of error: any OperatorError, as name: String) -> String {
-        "\(name): \(error.summary.printable)" + (error.hint.map { "\nhint: \($0.printableLines)" } ?? "")
+        "\(name): \(error.summary.printable)" + (hint(of: error).map { "\nhint: \($0.printableLines)" } ?? "")
     }
 
     /// The text with everything escaped that could steer a terminal but the ends of lines and the program's own colours.

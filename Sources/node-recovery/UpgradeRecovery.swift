@@ -18,7 +18,7 @@ struct UpgradeRecovery: AsyncParsableCommand {
             First proves that the recovery point is sound and that the recovery can work; until then nothing on the \
             node changes. Then keeps the failed state, boots the recorded ostree deployment, restores files, asks for \
             a reboot, restores etcd and the static pods, and waits until the node is ready. Every step is journaled: \
-            whatever cuts the recovery, --resume goes on.
+            whatever interrupts the recovery, --resume continues it.
 
               $ upgrade-recovery --dry-run
               $ upgrade-recovery
@@ -28,7 +28,7 @@ struct UpgradeRecovery: AsyncParsableCommand {
             \(exitStatuses(
                 (.done, "the node is recovered, or what was asked for was shown"),
                 (.dataError, "the recovery point or the journal is damaged; nothing was changed"),
-                (.noInput, "there is no such recovery point, or no recovery to go on with"),
+                (.noInput, "there is no such recovery point, or no recovery to continue"),
                 (.unavailable, "something that must answer does not, or the deployment cannot be booted"),
                 (.cantCreate, "not enough space; nothing was changed"),
                 (.ioError, "reading or writing failed"),
@@ -43,17 +43,20 @@ struct UpgradeRecovery: AsyncParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
-    @Option(help: ArgumentHelp("Go back to recovery point N (default: the newest).", valueName: "n"))
-    var point: Int?
+    @Option(help: ArgumentHelp("Go back to recovery point N, or to the latest (default).", valueName: "n"))
+    var point: PointOption?
 
-    @Flag(help: "Go on with the recovery under way, after a reboot or a failure.")
+    @Flag(help: "Continue the recovery under way, after a reboot or a failure.")
     var resume = false
 
-    @Flag(help: "Forget which steps are done, and begin anew.")
+    @Flag(help: "Forget which steps are done, and start over.")
     var restart = false
 
-    @Flag(help: "Go back to the failed state that the last recovery has kept.")
+    @Flag(help: "Go back to the failed state that the last recovery, or the one under way, has kept.")
     var undo = false
+
+    @Flag(help: "End the recovery under way: go back to the failed state as far as anything was changed.")
+    var abort = false
 
     @Flag(help: "Stop after each phase.")
     var step = false
@@ -61,7 +64,10 @@ struct UpgradeRecovery: AsyncParsableCommand {
     @Flag(help: "Show how far the recovery is, what comes next and what to type.")
     var status = false
 
-    @Flag(name: [.customShort("n"), .long], help: "Print what would be done, file by file, and do nothing.")
+    @Flag(
+        name: [.customShort("n"), .long],
+        help: "Print what would be done, file by file, and make the checks, and change nothing."
+    )
     var dryRun = false
 
     @Flag(help: "List the steps.")
@@ -75,10 +81,10 @@ struct UpgradeRecovery: AsyncParsableCommand {
     )
     var forceNewCluster = false
 
-    @Flag(name: .shortAndLong, help: "Do not ask before beginning.")
+    @Flag(name: .shortAndLong, help: "Do not ask before starting.")
     var yes = false
 
-    @Flag(help: "Reboot when it is time to, and go on by itself.")
+    @Flag(help: "Reboot when needed, and continue automatically.")
     var reboot = false
 
     @Flag(help: "Take a recovery point, as 'node-backup create' does.")
@@ -89,13 +95,13 @@ struct UpgradeRecovery: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Go on without this check: identity, certificates, images or space; may be repeated.",
+            "Leave this check out: identity, certificates, images or space; may be repeated.",
             valueName: "check"
         )
     )
     var skipCheck: [CheckOption] = []
 
-    @Flag(help: "Do not keep the failed state: there is no --undo then.")
+    @Flag(help: "Do not keep the failed state; --undo is not possible then.")
     var withoutUndo = false
 
     @Option(help: ArgumentHelp("Wait this long for each thing (default: 20min).", valueName: "duration"))
@@ -104,9 +110,35 @@ struct UpgradeRecovery: AsyncParsableCommand {
     @Argument(help: .hidden)
     var verb: Verb?
 
-    /// What TALM's job gives as an argument.
-    enum Verb: String, ExpressibleByArgument, CaseIterable {
+    /// What TALM's job gives as an argument; a number is what people try who mean `--point`.
+    enum Verb: ExpressibleByArgument, Equatable {
         case launchBackup
+        case point(PointOption)
+
+        /// The word of TALM's job.
+        static let launchBackupWord = "launchBackup"
+
+        init?(argument: String) {
+            if argument == Self.launchBackupWord {
+                self = .launchBackup
+            } else if let point = PointOption(argument: argument) {
+                self = .point(point)
+            } else {
+                return nil
+            }
+        }
+    }
+
+    /// `--point`: a number, or `latest`.
+    struct PointOption: ExpressibleByArgument, Equatable {
+        /// `nil` for the latest one.
+        var generation: Int?
+
+        init?(argument: String) {
+            guard argument != "latest" else { return }
+            guard let number = Int(argument), number > 0 else { return nil }
+            generation = number
+        }
     }
 
     /// `--skip-check`; the deployment has an option of its own, `--force`.
@@ -115,13 +147,25 @@ struct UpgradeRecovery: AsyncParsableCommand {
     }
 
     func validate() throws {
-        let modes = [resume, restart, undo, status, dryRun && !undo, listSteps, takeBackup || verb != nil]
+        if case .point(let wanted)? = verb {
+            throw ValidationError("did you mean --point \(wanted.generation.map { "\($0)" } ?? "latest")?")
+        }
+        let modes = [resume, restart, undo, abort, status, dryRun && !undo, listSteps, takeBackup || verb != nil]
         if modes.count(where: { $0 }) > 1 {
             throw ValidationError(
-                "--resume, --restart, --undo, --status, --dry-run, --list-steps and --take-backup exclude each other"
+                "--resume, --restart, --undo, --abort, --status, --dry-run, --list-steps and --take-backup exclude "
+                    + "each other"
             )
         }
-        if point != nil, resume || undo { throw ValidationError("--point goes with none of --resume and --undo") }
+        if point != nil, resume || undo || abort {
+            throw ValidationError("--point goes with none of --resume, --undo and --abort")
+        }
+        if resume, !keepPath.isEmpty || withoutUndo {
+            throw ValidationError(
+                "--resume continues with the --keep-path and --without-undo that the recovery was started with; "
+                    + "'--restart' takes others"
+            )
+        }
         for pattern in keepPath where PathPattern(text: pattern) == nil {
             throw ValidationError("--keep-path '\(pattern)' is not a path or pattern below the root")
         }
@@ -142,24 +186,23 @@ struct UpgradeRecovery: AsyncParsableCommand {
             )
         }
         let recovery = Recovery(request, on: session.node, meter: session.meter)
-        if dryRun { return try await printPlan(recovery) }
-        if !resume { try await confirm(recovery) }
-        let ending = try await session.showingProgress {
-            if resume {
-                try await recovery.resume()
-            } else if restart {
-                try await recovery.restart()
-            } else {
-                try await recovery.begin()
-            }
+        if dryRun { return try await session.showingProgress { try await printPlan(recovery) } }
+        if !resume, !abort { try await confirm(recovery) }
+        let ending: RecoveryEnding? = try await session.showingProgress {
+            if abort { return try await recovery.abort() }
+            if resume { return try await recovery.resume() }
+            return restart ? try await recovery.restart() : try await recovery.begin()
         }
         switch ending {
-        case .completed:
-            let sentence = "The node is recovered."
+        case nil:
+            let sentence = "The recovery is over; it had changed nothing."
             session.finish(sentence, .recoveryDone, printing: common.quiet ? nil : sentence)
-        case .needsReboot(_, let reason):
+        case .completed?:
+            let sentence = abort || undo ? "The node is back in its failed state." : "The node is recovered."
+            session.finish(sentence, .recoveryDone, printing: common.quiet ? nil : sentence)
+        case .needsReboot(_, let reason)?:
             throw Paused(reason: reason, reboots: reboot)
-        case .phaseDone(let next):
+        case .phaseDone(let next)?:
             throw Paused(phase: next)
         }
     }
@@ -169,7 +212,7 @@ struct UpgradeRecovery: AsyncParsableCommand {
 
     private func request(_ settings: Settings) throws -> RecoveryRequest {
         var request = RecoveryRequest(try BackupRequest(settings, common))
-        request.generation = point
+        request.generation = point?.generation
         request.undoes = undo
         request.skippedChecks = Set(skipCheck.compactMap { RecoveryRequest.Check(rawValue: $0.rawValue) })
         if force { request.skippedChecks.insert(.deployment) }
@@ -204,12 +247,21 @@ struct UpgradeRecovery: AsyncParsableCommand {
         Streams.printResult(common.json ? try JSONText.of(listing) : RecoveryViews.steps(listing))
     }
 
+    /// Prints what would be done, and ends as the run would: what refuses it refuses the dry run.
     private func printPlan(_ recovery: Recovery) async throws {
         var lines = DifferenceLines(asJSON: common.json)
-        let plan = try await recovery.plan { component, difference in
-            if !common.json { try lines.print(component, difference) }
+        var failure: (any Error)?
+        do {
+            let plan = try await recovery.plan { component, difference in
+                if !common.json { try lines.print(component, difference) }
+            }
+            Streams.printResult(common.json ? try JSONText.of(plan) : RecoveryViews.summary(of: plan))
+        } catch {
+            // A damaged archive ends the plan as well; the proof says which one it is.
+            failure = error
         }
-        Streams.printResult(common.json ? try JSONText.of(plan) : RecoveryViews.summary(of: plan))
+        try await recovery.prove()
+        if let failure { throw failure }
     }
 
     /// `--take-backup` and `launchBackup`: a recovery point as the configuration asks for it.
@@ -235,7 +287,7 @@ struct Paused: OperatorError {
         summary = "paused for a reboot: \(reason)"
         hint =
             reboots
-            ? "the node reboots now and goes on by itself; 'upgrade-recovery --status' tells how far it is"
+            ? "the node reboots now and continues automatically; 'upgrade-recovery --status' shows how far it is"
             : "run 'systemctl reboot', then 'upgrade-recovery --resume'"
     }
 

@@ -9,9 +9,9 @@ import Testing
     func order(seed: Int) throws {
         var random = SeededGenerator(seed: UInt64(seed))
         var batch = ContentBatch<Int>()
-        var expected: [SHA256Digest?] = []
-        var delivered: [SHA256Digest?] = []
-        func deliver(_ number: Int, _ digest: SHA256Digest?) {
+        var expected: [ContentDigest?] = []
+        var delivered: [ContentDigest?] = []
+        func deliver(_ number: Int, _ content: UnsafeRawBufferPointer?, _ digest: ContentDigest?) {
             #expect(number == delivered.count)
             delivered.append(digest)
         }
@@ -27,8 +27,8 @@ import Testing
             _ = try batch.room(for: bytes.count, deliver)
             let room = try batch.room(for: bytes.count + 1, deliver)
             bytes.withUnsafeBytes { room.copyMemory(from: $0) }
-            try batch.add(number, contentOf: bytes.count, deliver)
-            expected.append(SHA256Hasher.digest(of: bytes))
+            batch.add(number, contentOf: bytes.count)
+            expected.append(.whole(SHA256Hasher.digest(of: bytes)))
         }
         #expect(delivered.count < expected.count || expected.last == .some(nil))
         try batch.flush(deliver)
@@ -42,14 +42,14 @@ import Testing
         struct Refused: Error {}
         var batch = ContentBatch<Int>()
         var delivered = 0
-        try batch.add(1) { _, digest in
+        try batch.add(1) { _, _, digest in
             #expect(digest == nil)
             delivered += 1
         }
         #expect(delivered == 1)
-        _ = try batch.room(for: 0) { _, _ in }
-        try batch.add(2, contentOf: 0) { _, _ in Issue.record("too early") }
-        #expect(throws: Refused.self) { try batch.flush { _, _ in throw Refused() } }
-        try batch.flush { _, _ in Issue.record("there is nothing left") }
+        _ = try batch.room(for: 0) { _, _, _ in }
+        batch.add(2, contentOf: 0)
+        #expect(throws: Refused.self) { try batch.flush { _, _, _ in throw Refused() } }
+        try batch.flush { _, _, _ in Issue.record("there is nothing left") }
     }
 }

@@ -130,7 +130,7 @@ func records(_ root: FilePath) throws -> [FileRecord] {
             while case let count = try file.descriptor.read(into: &buffer), count > 0 {
                 buffer.withUnsafeBytes { hasher.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
             }
-            record.digest = hasher.finish()
+            record.digest = .whole(hasher.finish())
         }
         records.append(record)
     }

@@ -70,7 +70,9 @@ import Testing
         var found: [TreePath: FileRecord] = [:]
         for (entry, content) in try tarEntries(archive) {
             var record = entry.record
-            if record.kind == .regular, record.hardLink == nil { record.digest = SHA256Hasher.digest(of: content) }
+            if record.kind == .regular, record.hardLink == nil {
+                record.digest = .whole(SHA256Hasher.digest(of: content))
+            }
             found[record.path] = record
         }
         let expected = try records(directory / "from")

@@ -112,6 +112,60 @@ import Testing
         #expect(try everything() == before)
     }
 
+    @Test(
+        "is refused by a verification too, even when its index and its archive agree",
+        arguments: [
+            // a file in a file, a directory that is missing, another component's place, a hard link to nothing
+            (
+                [directoryLine, "./etc/file \(file)", "./etc/file/x \(file)"],
+                "add('etc', type=tarfile.DIRTYPE, mode=0o755); add('etc/file', b'hi'); add('etc/file/x', b'hi')"
+            ),
+            (
+                [directoryLine, "./etc/toOut/x \(file)"],
+                "add('etc', type=tarfile.DIRTYPE, mode=0o755); add('etc/toOut/x', b'hi')"
+            ),
+            (["./root/x \(file)"], "add('root/x', b'hi')"),
+            (
+                [directoryLine, "./etc/x type=file ~ size=2 time=1.000000000 hardlink=./etc/a"],
+                "add('etc', type=tarfile.DIRTYPE, mode=0o755); add('etc/x', type=tarfile.LNKTYPE, linkname='etc/a')"
+            ),
+        ]
+    )
+    func verification(lines: [String], python: String) throws {
+        try write(lines, python)
+        let error = #expect(throws: ArchiveError.self) { try verify() }
+        #expect(error?.exitStatus == .dataError)
+        #expect(throws: ArchiveError.self) { try restorer().run() }
+    }
+
+    @Test(
+        "is refused for what lies behind its end: data, or zeros without end",
+        arguments: [
+            "t.fileobj.write(b'x')", "t.fileobj.write(bytes(3 << 20))",
+        ]
+    )
+    func behindTheEnd(python: String) throws {
+        try write([Self.directoryLine], "add('etc', type=tarfile.DIRTYPE, mode=0o755)")
+        try verify()
+        try write(
+            [Self.directoryLine],
+            "add('etc', type=tarfile.DIRTYPE, mode=0o755); t.fileobj.write(bytes(10240)); \(python)"
+        )
+        let error = #expect(throws: ArchiveError.self) { try verify() }
+        #expect(error?.exitStatus == .dataError)
+    }
+
+    private func verify() throws {
+        _ = try ArchiveVerifier.verify(
+            archive: archive,
+            archiveDigest: SHA256Hasher.digest(of: contents(archive)),
+            index: index,
+            indexDigest: SHA256Hasher.digest(of: contents(index)),
+            within: ["etc", "a"],
+            cancellation: Cancellation()
+        )
+    }
+
     static let badArchives = [
         "add('../out/secret', b'hi')", "add('/etc/x', b'hi')", "add('etc/x/../../../out/secret', b'hi')",
         "add('etc/x', type=tarfile.LNKTYPE, linkname='../out/secret')",

@@ -87,7 +87,7 @@ import Testing
         let store = try RootDirectory(path: bench.tree).stat("d/new/store").identity
         let restorer = try bench.restorer(
             except: ["d/keep", "d/.updated", "d/gone", "d/x/*.log", "d/new/in/keep"],
-            leaveOut: [store]
+            leaveOut: [store: "recovery store"]
         )
         let summary = try restorer.run()
         #expect(

@@ -41,7 +41,7 @@ struct RestoreBench {
 
     func restorer(
         except exclusions: [PathPattern] = [],
-        leaveOut: Set<FileIdentity> = [],
+        leaveOut: [FileIdentity: String] = [:],
         archive: FilePath? = nil,
         cancellation: Cancellation = Cancellation()
     ) throws -> TreeRestorer {

@@ -268,7 +268,7 @@ import Testing
         let swapped = try faults(
             "sed -i 's/\"name\" : \"etc\"/\"name\" : \"x\"/; s/\"name\" : \"kubelet\"/\"name\" : \"etc\"/'"
         )
-        #expect(swapped.contains { $0.contains("which is not part of component 'etc'") }, "\(swapped)")
+        #expect(swapped.contains { $0.contains("it does not belong to the component") }, "\(swapped)")
         let renamed = try faults("sed -i 's/\"role\" : \"index\"/\"role\" : \"poem\"/'")
         #expect(renamed.contains("the manifest lists no index of component 'etc'"), "\(renamed)")
         let point = try RecoveryStore(path: recovery).point(1)

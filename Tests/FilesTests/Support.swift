@@ -9,7 +9,7 @@ func walk(
     _ root: FilePath,
     _ subtrees: [TreePath] = [.root],
     exclusions: [PathPattern] = [],
-    leaveOut: Set<FileIdentity> = [],
+    leaveOut: [FileIdentity: String] = [:],
     oneFileSystem: Bool = true
 ) throws -> [TreeWalk.Event] {
     var walk = TreeWalk(

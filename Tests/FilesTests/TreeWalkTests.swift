@@ -144,13 +144,14 @@ import Testing
             """
         )
         let store = try RootDirectory(path: root).stat("store").identity
-        let events = try walk(root, exclusions: ["etc/*.tmp", "etc/*/er"], leaveOut: [store])
+        let events = try walk(root, exclusions: ["etc/*.tmp", "etc/*/er"], leaveOut: [store: "recovery store"])
         #expect(events.paths == [".", "etc", "etc/b", "etc/deep", "etc/deep/c.tmp"])
         #expect(
             events.leftOut
                 == [
                     LeftOut(path: "etc/a.tmp", reason: .excluded), LeftOut(path: "etc/deep/er", reason: .excluded),
-                    LeftOut(path: "etc/sock", reason: .socket), LeftOut(path: "store", reason: .recoveryStore),
+                    LeftOut(path: "etc/sock", reason: .socket),
+                    LeftOut(path: "store", reason: .named("recovery store")),
                 ]
         )
         #expect(try walk(root, ["etc/deep/er/x"], exclusions: ["etc/*/er"]).leftOut.map(\.reason) == [.excluded])
@@ -238,6 +239,10 @@ import Testing
         #expect(throws: FilesError(operation: "open", path: "\(root)/g", errno: Errno(rawValue: 116))) {
             _ = try walk.openContent()
         }
+        try make("ln -sf f g")
+        #expect(throws: FilesError(operation: "open", path: "\(root)/g", errno: Errno(rawValue: 116))) {
+            _ = try walk.openContent()
+        }
         try make("rm g")
         do {
             _ = try walk.openContent()
@@ -270,7 +275,7 @@ import Testing
             events.filter { if case .unreadable = $0 { true } else { false } }
                 == [
                     .unreadable("a", FilesError(operation: "open", path: "\(root)/a", errno: .permissionDenied)),
-                    .unreadable("b/x", FilesError(operation: "look at", path: "\(root)/b/x", errno: .permissionDenied)),
+                    .unreadable("b/x", FilesError(operation: "examine", path: "\(root)/b/x", errno: .permissionDenied)),
                 ]
         )
     }

@@ -156,7 +156,7 @@ import Testing
         let before = try listing()
         #expect(try await adapter.repairBoot(of: found[1]) == [])
         try Shell.output(
-            "cd \(root)/boot/ostree; rm practice-*/initramfs*; for f in practice-*/vmlinuz*; do : > $f; done"
+            "cd \(root)/boot/ostree; rm practice-*/initramfs*; for f in practice-*/vmlinuz*; do rm $f; : > $f; done"
         )
         for deployment in found {
             let repair = try await adapter.bootRepair(of: deployment)
@@ -202,11 +202,11 @@ import Testing
         let old = before[1]
         let refs = "ostree refs --repo=\(root)/ostree/repo"
         try Shell.output("\(refs) --create=kept \(old.checksum); ostree admin --sysroot=\(root) undeploy 1")
-        #expect(try await list() == [before[0]])
+        #expect(try await list().map(\.checksum) == [before[0].checksum])
         #expect(try await adapter.isInRepository(old.checksum))
         let made = try await adapter.deployAgain(old)
         let after = try await list()
-        #expect(after.count == 2 && after[0] == before[0] && after[1] == made)
+        #expect(after.map(\.checksum) == before.map(\.checksum) && after[1] == made)
         #expect(made.isPinned && made.checksum == old.checksum && made.origin == old.origin)
         let arguments = { (deployment: Deployment) in deployment.kernelArguments.filter { !$0.hasPrefix("ostree=") } }
         #expect(arguments(made) == arguments(old))
@@ -220,7 +220,7 @@ import Testing
         #expect(try await !adapter.isInRepository(old.checksum))
         let gone = await #expect(throws: OSTreeError.self) { try await adapter.deployAgain(old) }
         #expect(gone?.exitStatus == .noInput)
-        #expect(try await list() == [before[0]])
+        #expect(try await list().map(\.checksum) == [before[0].checksum])
     }
 
     @Test("gets back what the booted deployment lacks, its boot loader entry included, where /boot is read-only")
@@ -329,7 +329,7 @@ struct OSTreeInsideTests {
 struct OSTreeRepairInsideTests {
     @Test("the kernel and the entry of the booted deployment come back")
     func repair() async throws {
-        let adapter = OSTreeDeployments(root: "/", cancellation: Cancellation())
+        var adapter = OSTreeDeployments(root: "/", cancellation: Cancellation())
         let before = try #require(try await adapter.deployments())
         #expect(before.map(\.isBooted) == [true, false])
         #expect(try await adapter.obstacles(toBooting: before[0]) == [])
@@ -341,7 +341,9 @@ struct OSTreeRepairInsideTests {
             unshare -m sh -c 'mount -o remount,rw /boot; rm /boot/ostree/*/vmlinuz*; rm /boot/loader/entries/*-2-* /boot/loader/entries/ostree-2.conf' 2> /dev/null || true
             """
         )
+        adapter = OSTreeDeployments(root: "/", cancellation: Cancellation())
         let damaged = try #require(try await adapter.deployments())
+        try #require(damaged.count == 2)
         #expect(damaged.map(\.version) == ["1.0", "2.0"])
         #expect(damaged.map(\.isBooted) == [false, true])
         #expect(

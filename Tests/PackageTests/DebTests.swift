@@ -62,8 +62,8 @@ import Testing
         }
         let documents = [
             "CHANGELOG.md", "README.md", "changelog.gz", "copyright", "docs/against-talm.md", "docs/etcd-snapshots.md",
-            "docs/glossary.md", "docs/recovery-point-format.md", "docs/recovery.svg", "docs/runbook.md",
-            "docs/service.md", "examples/var-recovery.mount",
+            "docs/glossary.md", "docs/job.md", "docs/recovery-point-format.md", "docs/recovery.svg",
+            "docs/runbook.md", "docs/service.md", "examples/var-recovery.mount",
         ]
         let others = [
             "./etc/node-recovery/config.toml", "./lib/systemd/system/node-backup.service",
@@ -79,6 +79,23 @@ import Testing
             try Shell.output("dpkg-deb --ctrl-tarfile '\(deb)' | tar -xO ./conffiles")
                 == "/etc/node-recovery/config.toml\n"
         )
+    }
+
+    @Test("has documents that link only to what it has") func documentLinks() throws {
+        let folder = "\(installed)/usr/share/doc/node-recovery"
+        for file in try Shell.output("cd '\(folder)' && ls *.md docs/*.md").split(separator: "\n") {
+            let text = try Shell.output("cat '\(folder)/\(file)'")
+            let place = file.split(separator: "/").dropLast().map { "\($0)/" }.joined()
+            for part in text.split(separator: "](").dropFirst() {
+                let target = String(part.prefix { $0 != ")" && $0 != "#" })
+                guard !target.isEmpty, !target.contains("://") else { continue }
+                #expect(
+                    try Shell.run("test -e '\(folder)/\(place)\(target)'").status == 0,
+                    "\(file) links to \(target)"
+                )
+            }
+        }
+        #expect(try Shell.output("cat '\(folder)/README.md'").contains("](docs/runbook.md)"))
     }
 
     @Test("has manual pages that man shows without a warning, and apropos finds", arguments: pages)

@@ -121,4 +121,107 @@ import Testing
         #expect(node.log.lines.contains { $0.hasPrefix("warning: the failed state is kept without 'static-pods'") })
         #expect(try node.read("usr/local/bin/tool") == "tool")
     }
+
+    @Test("is kept without a snapshot where etcd answers and cannot be read to its end: --undo takes its files back")
+    func unreadableEtcd() async throws {
+        let node = try await RecoveryNode()
+        node.etcd.snapshot = { _, sink in
+            try [1, 2, 3].withUnsafeBytes { try sink($0) }
+            throw InjectedFault(call: "the stream broke")
+        }
+        try await node.recover()
+        #expect(
+            node.log.lines.contains { $0.hasPrefix("warning: the failed state is taken without a snapshot of etcd") }
+        )
+        #expect(try node.read("var/lib/etcd/member/snap/db") == "restored")
+        let failed = try #require(try RecoveryStore(path: node.store).newestFailedState())
+        #expect(failed.manifest.component(.etcd) == nil && failed.manifest.component(.etc) != nil)
+        node.startPods()
+        try await node.recover { $0.undoes = true }
+        #expect(try node.read("var/lib/etcd/member/snap/db") == "failed")
+    }
+
+    @Test(
+        "is what --undo and --abort go back to in the middle of a recovery, wherever that was, with its etcd",
+        arguments: [true, false],
+        ["stop crio.service", "start kubelet.service"]
+    )
+    func halfway(aborts: Bool, fault: String) async throws {
+        let node = try await RecoveryNode()
+        node.etcdIsDownUntilTheKubeletStarts()
+        let files = { try node.tree().split(separator: "\n").filter { !$0.contains("./var/lib/etcd") } }
+        let before = try files()
+        node.recorder.inject { if $0 == fault { throw InjectedFault(call: $0) } }
+        do throws(RecoveryError) {
+            _ = try await node.begin()
+            try? node.boot()
+            _ = try await node.resume()
+        } catch {
+            #expect(error.summary.contains("injected"))
+        }
+        node.recorder.inject(nil)
+        node.startPods()
+        let recovery = node.recovery { $0.undoes = !aborts }
+        var ending = aborts ? try await recovery.abort() : try await recovery.begin()
+        for _ in 0..<3 {
+            guard case .needsReboot? = ending else { break }
+            try node.boot()
+            ending = try await node.resume()
+        }
+        #expect(ending == .completed)
+        #expect(try files() == before)
+        #expect(try node.read("var/lib/etcd/member/snap/db") == "failed")
+        #expect(try RecoveryStore(path: node.store).generations() == [1, 2])
+    }
+
+    @Test(
+        "is not needed to abort a recovery that has changed nothing, and without a recovery there is nothing to abort"
+    )
+    func abortNothing() async throws {
+        let node = try await RecoveryNode()
+        let before = try node.tree()
+        let none = await #expect(throws: RecoveryError.self) { try await node.recovery().abort() }
+        #expect(none?.exitStatus == .noInput)
+        do { _ = try node.context() }
+        #expect(try await node.recovery().abort() == nil)
+        #expect(try !node.hasJournal() && node.tree() == before)
+    }
+
+    @Test("is never lost with its etcd: not by an undo that fails, a restart to another point, or a later recovery")
+    func neverLost() async throws {
+        let node = try await RecoveryNode()
+        node.etcdIsDownUntilTheKubeletStarts()
+        try await node.recover()
+        let kept = { try Shell.output("cat '\(node.root)'/var/lib/etcd/member*/snap/db | sort -u") }
+        #expect(try kept() == "failed\nrestored\n")
+        // The undo fails when the failed etcd is in place again; then the operator wants the recovery after all.
+        node.startPods()
+        node.recorder.forget()
+        node.recorder.inject { if $0 == "start kubelet.service" { throw InjectedFault(call: $0) } }
+        do throws(RecoveryError) {
+            _ = try await node.begin { $0.undoes = true }
+            try? node.boot()
+            _ = try await node.resume()
+        } catch {
+            #expect(error.step == "start-kubelet")
+        }
+        #expect(try node.read("var/lib/etcd/member/snap/db") == "failed")
+        node.recorder.inject(nil)
+        node.startPods()
+        try await node.goOn(from: try await node.restart { $0.generation = 1 })
+        #expect(try node.read("var/lib/etcd/member/snap/db") == "restored")
+        #expect(try kept().contains("failed"))
+    }
+
+    @Test("stays with its etcd where that is the only copy: a later recovery does not remove it") func onlyCopy()
+        async throws
+    {
+        let node = try await RecoveryNode()
+        node.etcdIsDownUntilTheKubeletStarts()
+        try await node.recover()
+        node.startPods()
+        try await node.recover { $0.generation = 1 }
+        let kept = try Shell.output("cat '\(node.root)'/var/lib/etcd/member.before-*/snap/db | sort")
+        #expect(kept == "failed\nrestored\n")
+    }
 }

@@ -25,7 +25,8 @@ import Testing
         "leave no trace when they are gone, not even in the times of directories",
         arguments: [
             "etc/systemd/system", "etc/motd.d etc/systemd/system/kubelet.service.d",
-            "etc/motd.d etc/systemd/system/multi-user.target.wants",
+            "etc/motd.d etc/systemd/system/multi-user.target.wants", "etc/systemd/system etc/crio",
+            "etc/systemd/system etc/crio/crio.conf.d",
         ]
     )
     func traceless(present: String) throws {
@@ -40,6 +41,7 @@ import Testing
         let missing = try marks.missing()
         try marks.hold()
         try marks.installResumeUnit("/bin/true", store: "/var/recovery")
+        try marks.holdOffWipe()
         #expect(Set(marks.made).isSubset(of: missing))
         // twice, as after a cut
         try marks.hold()
@@ -47,7 +49,9 @@ import Testing
         let all = marks.made
         var later = try self.marks(all)
         try later.hold()
+        #expect(try Shell.output("cat '\(directory.path)/etc/motd.d/node-recovery'").contains("The kubelet is held."))
         try later.release()
+        #expect(try Shell.output("cat '\(directory.path)/etc/motd.d/node-recovery'").contains("is running again."))
         #expect(
             try Shell.run("ls '\(directory.path)/etc/systemd/system/kubelet.service.d/zz-node-recovery-hold.conf'")
                 .status != 0

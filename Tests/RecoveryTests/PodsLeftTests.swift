@@ -30,7 +30,7 @@ import Testing
         node.pods.answers(false)
         #expect(try await node.begin() == Self.reboot)
         #expect(
-            try note(node, "stop-pods") == "no container runtime answers; pods that still run end with the reboot"
+            try note(node, "stop-pods") == "no container runtime answers; running pods will end at the reboot"
         )
         #expect(stopped(node) == [])
         // nothing of the cluster changes before it
@@ -60,7 +60,7 @@ import Testing
         let other = try await RecoveryNode(breaks: false)
         other.pods.refuses(1_000_000)
         let error = try #require(await #expect(throws: RecoveryError.self) { try await other.begin() })
-        #expect(error.summary.contains("the container runtime to tell its pods") && error.summary.contains("list pods"))
+        #expect(error.summary.contains("the container runtime to list its pods") && error.summary.contains("list pods"))
         #expect(error.hint?.contains("crictl pods") == true)
         #expect(stopped(other) == [])
         other.pods.refuses(0)
@@ -107,6 +107,22 @@ import Testing
         node.pods.answers(true)
         #expect(try await node.restart() == .completed)
         #expect(stopped(node) == ["stop pod p-dns", "stop pod p-etcd"])
-        #expect(try note(node, "stop-pods") == "2 pods have stopped")
+        #expect(try note(node, "stop-pods") == "2 pods stopped and removed")
+    }
+
+    @Test("end with the reboot where one cannot be killed: the others are removed, and the runtime is stopped")
+    func stuck() async throws {
+        let node = try await RecoveryNode(breaks: false)
+        node.pods.sticks("p-dns")
+        #expect(try await node.begin() == Self.reboot)
+        #expect(
+            try note(node, "stop-pods")
+                == "1 pod stopped and removed; kube-system/dns did not stop: the container runtime was stopped, the reboot ends it"
+        )
+        let calls = node.recorder.calls
+        #expect(calls.contains("remove pod p-etcd") && !calls.contains("remove pod p-dns"))
+        #expect(node.log.lines.contains { $0.hasPrefix("warning: kube-system/dns: could not stop the pod sandbox") })
+        node.startPods()
+        try await node.goOn(from: Self.reboot)
     }
 }

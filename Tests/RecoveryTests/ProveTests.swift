@@ -93,7 +93,7 @@ import Testing
         try await expectRefused(node, .unavailable, naming: [RecoveryNode.image], hint: "--skip-check images")
         node.containers.name = nil
         let error = await #expect(throws: RecoveryError.self) { try await node.recover() }
-        #expect(error?.summary.hasPrefix("step 'start-runtime': waited 20 s for the container runtime") == true)
+        #expect(error?.summary.hasPrefix("step 'images-again': waited 20 s for the container runtime") == true)
         let progress = try RecoveryProgress(in: node.store, root: node.root)
         #expect(
             progress.steps.first { $0.name == "images" }?.note == "unknown: no container runtime answers"
@@ -149,11 +149,72 @@ import Testing
         try await expectRefused(node, .dataError, naming: [file], hint: "") { $0.generation = 1 }
     }
 
-    @Test("knows images by any of their names") func names() {
-        #expect(ImageName.full("nginx") == "docker.io/library/nginx:latest")
-        #expect(ImageName.full("library/nginx:1") == "docker.io/library/nginx:1")
-        #expect(ImageName.full("localhost/a") == "localhost/a:latest")
-        #expect(ImageName.full("registry:5000/a@sha256:00") == "registry:5000/a@sha256:00")
+    @Test("counts the image of the sandboxes, and asks for each image: one damaged record is no matter for the others")
+    func sandbox() async throws {
+        let node = try await RecoveryNode()
+        node.containers.sandbox = SandboxImage(name: "registry.example/pause:3.9", source: .runtime)
+        try await expectRefused(node, .unavailable, naming: ["registry.example/pause:3.9"], hint: "--skip-check images")
+        node.containers.present.append(
+            ContainerImage(
+                id: "2",
+                tags: ["registry.example/pause:3.9"],
+                digests: [],
+                sizeBytes: 1,
+                isPinned: true,
+                usedBy: []
+            )
+        )
+        node.containers.damaged = ["registry.example/other:1"]
+        try await node.recover()
+    }
+
+    @Test("accepts a host name that is lost or has another form where the machine id is the same, and says so")
+    func lostName() async throws {
+        for name in ["", "localhost", "node-7.example.com", "NODE-7"] {
+            let node = try await RecoveryNode()
+            try Shell.output("printf '%s' '\(name)' > '\(node.root)/etc/hostname'")
+            try await node.recover()
+            #expect(
+                node.log.lines.contains { $0.hasPrefix("warning: the host name differs: it is of 'node-7'") },
+                "\(name)"
+            )
+            #expect(try node.read("etc/hostname") == "node-7")
+        }
+        let other = try await RecoveryNode()
+        try Shell.output("echo localhost > '\(other.root)/etc/hostname'; rm '\(other.root)/etc/machine-id'")
+        try await expectRefused(other, .config, naming: ["'node-7'"], hint: "--skip-check identity")
+    }
+
+    @Test(
+        "in a dry run refuses what a run refuses, and writes nothing",
+        arguments: ["identity", "images", "archive", ""]
+    )
+    func dryRun(fault: String) async throws {
+        let node = try await RecoveryNode()
+        switch fault {
+        case "identity": try Shell.output("echo \(String(repeating: "f", count: 32)) > '\(node.root)/etc/machine-id'")
+        case "images": node.containers.present = []
+        case "archive":
+            try Shell.output(
+                "printf x | dd of='\(node.store)/points/1/etc.tar.zst' bs=1 seek=40 conv=notrunc status=none"
+            )
+        default: break
+        }
+        let look = { try node.tree() + Shell.output("cd '\(node.store)' && find . -printf '%p %T@ %C@ %s\n' | sort") }
+        let before = try look()
+        let recovery = node.recovery()
+        if fault.isEmpty {
+            try await recovery.prove()
+        } else {
+            let error = await #expect(throws: RecoveryError.self) { try await recovery.prove() }
+            let run = await #expect(throws: RecoveryError.self) {
+                try await RecoveryNode(copying: node, like: node).begin()
+            }
+            #expect(error?.exitStatus == run?.exitStatus && error?.step == run?.step)
+            #expect(error?.hint?.contains("nothing was changed") == true)
+        }
+        #expect(try look() == before)
+        #expect(node.recorder.calls == [])
     }
 
     @Test("that was cut leaves a node on which a plain run begins anew") func cut() async throws {

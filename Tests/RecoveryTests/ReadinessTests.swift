@@ -1,5 +1,6 @@
 import Backup
 import Files
+import Glibc
 import NodeInterface
 import RecoveryPoints
 import Reporting
@@ -84,7 +85,7 @@ import Testing
         #expect(
             ReadinessChecks.listing.map(\.name) == [
                 "partition", "recovery", "point", "verified", "identity", "certificates", "etcd-member", "deployment",
-                "images", "recovery-space", "backup-space", "etcd", "live-certificates", "clock",
+                "images", "image-store", "recovery-space", "backup-space", "etcd", "live-certificates", "clock",
             ]
         )
     }
@@ -115,7 +116,7 @@ import Testing
             "cp -a '\(node.store)' '\(node.store).aside' && mount -t tmpfs test '\(node.store)' && cp -a '\(node.store).aside/.' '\(node.store)' && mount -o remount,ro '\(node.store)'"
         )
         let readOnly = try await examine(node)
-        expect("partition", .red, saying: "read-only", next: "findmnt", of: readOnly)
+        expect("partition", .red, saying: "read-only", next: "remount,rw", of: readOnly)
     }
 
     @Test("is red while a recovery is under way, and amber about one that changed nothing") func recovery()
@@ -140,7 +141,7 @@ import Testing
         expect("point", .amber, saying: "is 24 h old", next: "node-backup create", of: old)
         try Shell.output("truncate -s -1 '\(node.store)/points/1/etc.tar.zst'")
         let cut = try await examine(node)
-        expect("point", .red, saying: "etc.tar.zst", next: "node-backup verify", of: cut)
+        expect("point", .red, saying: "etc.tar.zst", next: "node-backup create", of: cut)
     }
 
     @Test("is amber about a newer recovery point that cannot be read") func newer() async throws {
@@ -155,7 +156,13 @@ import Testing
         let node = try await healthyNode()
         let record = "\(node.store)/points/1/verification.json"
         try Shell.output("rm '\(record)'")
-        expect("verified", .amber, saying: "nobody", next: "node-backup verify 1", of: try await examine(node))
+        expect(
+            "verified",
+            .amber,
+            saying: "never been verified",
+            next: "node-backup verify 1",
+            of: try await examine(node)
+        )
         #expect(try await examine(node) { $0.verifies = true }.state == .green)
         #expect(try await examine(node).state == .green)
         let path = "\(node.store)/points/1/etc.tar.zst"
@@ -170,7 +177,7 @@ import Testing
     @Test("is red about another node's recovery point") func identity() async throws {
         let node = try await healthyNode()
         try Shell.output("echo node-8 > '\(node.root)/etc/hostname'")
-        expect("identity", .red, saying: "'node-8'", next: "node-backup show", of: try await examine(node))
+        expect("identity", .red, saying: "'node-8'", next: "--skip-check identity", of: try await examine(node))
     }
 
     @Test("is amber before certificates expire, and red when they have") func certificates() async throws {
@@ -205,9 +212,9 @@ import Testing
     @Test("is red about missing images, and amber where no runtime answers") func images() async throws {
         let node = try await healthyNode()
         node.containers.present = []
-        expect("images", .red, saying: RecoveryNode.image, next: "crictl images", of: try await examine(node))
+        expect("images", .red, saying: RecoveryNode.image, next: "crictl pull", of: try await examine(node))
         node.containers.name = nil
-        expect("images", .amber, saying: "cannot be told", next: "systemctl", of: try await examine(node))
+        expect("images", .amber, saying: "unknown", next: "systemctl", of: try await examine(node))
     }
 
     @Test("is amber about a deployment that is not pinned, red about one that is gone or cannot be booted")
@@ -246,7 +253,7 @@ import Testing
         let node = try await healthyNode()
         let data = node.root.appending("var/lib/etcd")
         try Shell.output("mount -t tmpfs -o size=64k test '\(data)'")
-        expect("recovery-space", .red, saying: "'\(data)'", next: "df -h", of: try await examine(node))
+        expect("recovery-space", .red, saying: "'\(data)'", next: "node-backup prune", of: try await examine(node))
         try Shell.output("umount '\(data)'")
         try Shell.output("fallocate -l $(($(stat -f -c '%a*%S' '\(node.store)') - 20000000)) '\(node.store)/filler'")
         let full = try await examine(node) { $0.recovery.keepsFailedState = false }
@@ -267,10 +274,67 @@ import Testing
             status.errors = ["etcdserver: no leader"]
             return status
         }
-        expect("etcd", .amber, saying: "no leader", next: "crictl", of: try await examine(node))
+        expect("etcd", .amber, saying: "no leader", next: "systemctl", of: try await examine(node))
         node.etcd.status = { _ in throw InjectedFault(call: "connection refused") }
         let silent = try await examine(node)
-        expect("etcd", .amber, saying: "could not be looked at", next: "", of: silent, andToo: ["backup-space"])
+        expect("etcd", .amber, saying: "could not be checked", next: "", of: silent, andToo: ["backup-space"])
+    }
+
+    @Test("says that a recovery is running, and does not take it for an interrupted one") func running() async throws {
+        let node = try await healthyNode()
+        do { _ = try node.context() }
+        let store = try RecoveryStore(path: node.store)
+        var lock: FileLock?
+        for _ in 0..<200 where lock == nil {
+            lock = try? store.lock(command: "upgrade-recovery")
+            if lock == nil { usleep(5000) }
+        }
+        try #require(lock != nil)
+        let finding = try await examine(node).findings.first { $0.check == "recovery" }
+        #expect(finding?.state == .red)
+        #expect(finding?.text.contains("to recovery point 1 is running: upgrade-recovery (process ") == true)
+        withExtendedLifetime(lock) {}
+    }
+
+    @Test("is amber where the node has lost every sign of Kubernetes, and never says that it needs none")
+    func lostSigns()
+        async throws
+    {
+        let node = try await healthyNode()
+        try Shell.output("rm -r '\(node.root)/etc/kubernetes'")
+        let readiness = try await examine(node)
+        for check in ["etcd", "live-certificates"] {
+            let finding = readiness.findings.first { $0.check == check }
+            #expect(finding?.state == .amber && finding?.text.contains("lost every sign of kubeadm") == true)
+            #expect(finding?.next == "upgrade-recovery")
+        }
+    }
+
+    @Test("is amber where CRI-O would remove its images after a power cut, and knows the file that it is told to use")
+    func imageStore() async throws {
+        let node = try await healthyNode()
+        try Shell.output(
+            "mkdir -p '\(node.root)/var/lib/crio' && touch '\(node.root)/var/lib/crio/clean.shutdown.supported'"
+        )
+        let danger = try await examine(node)
+        expect("image-store", .amber, saying: "/var/lib/crio/clean.shutdown", next: "crio.conf.d", of: danger)
+        try Shell.output("touch '\(node.root)/var/lib/crio/clean.shutdown'")
+        #expect(try await examine(node).findings.first { $0.check == "image-store" }?.state == .green)
+        try Shell.output(
+            """
+            cd '\(node.root)' && mkdir -p etc/crio/crio.conf.d
+            printf '[crio]\nclean_shutdown_file = "/var/lib/other"\n' > etc/crio/crio.conf
+            touch var/lib/other.supported
+            """
+        )
+        #expect(
+            try await examine(node).findings.first { $0.check == "image-store" }?.text.contains("/var/lib/other")
+                == true
+        )
+        try Shell.output(
+            "printf '[crio]\n  clean_shutdown_file = \"\"\n' > '\(node.root)/etc/crio/crio.conf.d/10-keep'"
+        )
+        #expect(try await examine(node).findings.first { $0.check == "image-store" }?.state == .green)
     }
 
     @Test("is amber about a clock before the recovery point's time") func clock() async throws {

@@ -123,6 +123,12 @@ import Testing
         #expect(needsReboot(try await node.begin(), at: "deployment"))
         #expect(made.all == ["a"])
         #expect(try node.read("etc/hosts") == "half")  // no file was restored yet
+        // What still knew its images would cost them at the boot of another version.
+        #expect(
+            node.recorder.calls.filter { !$0.hasPrefix("restore etcd") } == [
+                "stop kubelet.service", "stop pod p-dns", "remove pod p-dns", "stop pod p-etcd", "remove pod p-etcd",
+            ]
+        )
 
         let early = await #expect(throws: RecoveryError.self) { try await node.resume() }
         #expect(early?.exitStatus == .tempFail)
@@ -142,6 +148,33 @@ import Testing
         #expect(made.all == ["a"])
     }
 
+    @Test("is preceded by what the deployment lacks in /boot, also where it is the booted one, or is refused")
+    func repair() async throws {
+        let node = try await withDeployments()
+        node.deployments.present = [Self.deployment("a", isBooted: true)]
+        let repaired = Collected()
+        node.deployments.repair = { _ in
+            BootRepair(obstacles: repaired.all.isEmpty ? ["its kernel does not exist"] : [], files: ["/boot/vmlinuz"])
+        }
+        node.deployments.repairing = {
+            repaired.add("\($0.checksum.prefix(1))")
+            return ["/boot/vmlinuz"]
+        }
+        try await node.recover()
+        #expect(repaired.all == ["a"])
+        #expect(
+            node.log.lines.contains("notice: Put back what 'version-a (aaaaaaaaaaaa.0)' needs to boot: /boot/vmlinuz")
+        )
+        let other = try await withDeployments()
+        other.deployments.present = [Self.deployment("a", isBooted: true)]
+        other.deployments.repair = { _ in
+            BootRepair(obstacles: ["its kernel does not exist"], reasons: ["its tree has no kernel"])
+        }
+        let error = await #expect(throws: RecoveryError.self) { try await other.begin() }
+        #expect(error?.step == "bootable" && error?.exitStatus == .unavailable)
+        #expect(error?.summary.contains("its tree has no kernel") == true)
+    }
+
     @Test("into the recorded deployment puts the hold into its /etc, and takes it away again") func holdThere()
         async throws
     {
@@ -152,6 +185,9 @@ import Testing
         _ = try await node.begin()
         let hold = "systemd/system/kubelet.service.d/zz-node-recovery-hold.conf"
         #expect(try node.read("\(etc)/\(hold)").contains("ConditionPathExists=!/etc/\(hold)"))
+        for place in [etc, "etc"] {
+            #expect(try node.read("\(place)/crio/crio.conf.d/99-node-recovery").contains("clean_shutdown_file"))
+        }
         // the node boots it: its /etc is the node's
         try Shell.output("rm -r '\(node.root)/etc/systemd' && cp -a '\(node.root)/\(etc)/.' '\(node.root)/etc/'")
         node.deployments.present = [Self.deployment("a", isBooted: true)]

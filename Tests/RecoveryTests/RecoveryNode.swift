@@ -30,13 +30,17 @@ final class RecoveryNode {
 
     static let image = "registry.example/etcd:3.5"
 
-    init(_ profile: NodeProfile = .kubeadm, breaks: Bool = true) async throws {
+    init(
+        _ profile: NodeProfile = .kubeadm,
+        breaks: Bool = true,
+        units names: [String] = ["kubelet.service", "crio.service"]
+    ) async throws {
         self.profile = profile
         directory = try TemporaryDirectory()
         let place = try directory.mount("work", options: "size=200m")
         root = place.appending("node")
         store = place.appending("recovery")
-        units = ScriptedUnits(recorder: recorder)
+        units = ScriptedUnits(names, recorder: recorder)
         pods = ScriptedPods([], recorder: recorder)
         cluster = ScriptedCluster(.init(), recorder: recorder)
         try makeFiles()
@@ -58,6 +62,12 @@ final class RecoveryNode {
         cluster = ScriptedCluster(.init(), recorder: recorder)
         try Shell.output("cp -a '\(other.root)' '\(other.store)' '\(place)/'")
         script()
+    }
+
+    /// The same with the other one's container runtime.
+    convenience init(copying other: RecoveryNode, like runtime: RecoveryNode) throws {
+        try self.init(copying: other)
+        containers = runtime.containers
     }
 
     // MARK: Files

@@ -42,7 +42,7 @@ import Testing
         #expect(
             calls == [
                 "stop kubelet.service", "stop pod p-dns", "remove pod p-dns", "stop pod p-etcd", "remove pod p-etcd",
-                "stop crio.service", "start crio.service", "start kubelet.service",
+                "stop crio.service", "start crio.service", "start crio.service", "start kubelet.service",
             ]
         )
     }

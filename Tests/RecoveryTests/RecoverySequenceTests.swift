@@ -13,7 +13,8 @@ import Testing
                 "files keep-failed-state", "files deployment", "files hold-kubelet", "files stop-kubelet",
                 "files stop-pods", "files stop-runtime", "files restore-usr-local", "files restore-etc",
                 "files restore-machine-config", "files reload-units", "files reboot",
-                "cluster restore-kubelet", "cluster restore-etcd", "cluster restore-static-pods",
+                "cluster images-again", "cluster restore-kubelet", "cluster restore-etcd",
+                "cluster restore-static-pods",
                 "cluster start-runtime", "cluster start-kubelet", "cluster wait-etcd", "cluster wait-api",
                 "settle wait-node", "settle redeploy", "settle wait-operators", "settle tidy",
             ]
@@ -35,7 +36,9 @@ import Testing
                 "stop-kubelet: running system", "stop-pods: running system", "stop-runtime: running system",
                 "restore-usr-local: component usr-local", "restore-etc: component etc",
                 "restore-machine-config: component machine-config", "reload-units: running system",
-                "reboot: running system", "restore-kubelet: component kubelet",
+                "reboot: running system",
+                "images-again: running system; control plane; no --skip-check images",
+                "restore-kubelet: component kubelet",
                 "restore-etcd: component etcd or a kept member", "restore-static-pods: component static-pods",
                 "start-runtime: running system", "start-kubelet: running system",
                 "wait-etcd: running system; component etcd", "wait-api: running system; control plane",
@@ -78,6 +81,7 @@ import Testing
                 "etc etc/systemd/system/upgrade-recovery-resume.service",
                 "etc etc/systemd/system/multi-user.target.wants/upgrade-recovery-resume.service",
                 "etc etc/motd.d/node-recovery",
+                "etc etc/crio/crio.conf.d/99-node-recovery",
             ]
         )
     }

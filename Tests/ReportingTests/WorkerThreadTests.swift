@@ -22,6 +22,8 @@ import Testing
         #expect(failure.hint?.contains("TasksMax") == true)
     }
 
+    @Test("is there as often as is asked for") func room() throws { try WorkerThread.requireRoom(for: 20) }
+
     private final class Counter: Sendable {
         let count: Atomic<Int>
         init(_ count: consuming Atomic<Int>) { self.count = count }

@@ -50,7 +50,8 @@ import Testing
             #expect(result.output.contains("'\(store)/points/2/\(named ?? file)'"), "\(file): \(what): \(result)")
             #expect(
                 result.errors
-                    == "node-backup: recovery point 2 is damaged\nhint: take a new one with 'node-backup create'\n"
+                    == "node-backup: recovery point 2 is damaged\n"
+                    + "hint: take a new one with 'node-backup create --root \(node.root) --dir \(store)'\n"
             )
         }
         for file in ["etcd.snapshot.zst", "etc.tar.zst", "etc.files.zst", "deployment.json"] {

@@ -121,7 +121,7 @@ import Testing
             let result = try trial.run("--resume")
             if cut < sizes[0] {
                 #expect(result.status == 65, "cut at \(cut): \(result)")
-                #expect(result.errors.contains("hint: begin anew with 'upgrade-recovery --restart'"), "\(result)")
+                #expect(result.errors.contains("hint: start over with 'upgrade-recovery --restart"), "\(result)")
                 let status = try trial.run("--status")
                 #expect(status.status == 65 && status.errors.contains("--restart"), "\(status)")
                 let restart = try trial.run("--restart")

@@ -10,7 +10,7 @@ CASES = {
     "same": "Nothing differs, and nothing was touched since the backup",
     "copy": "Nothing differs, in a copy: every byte is read",
     "changed": "1 % of the files differ",
-    "empty": "Nothing is there",
+    "empty": "Empty target",
 }
 OURS, RSYNC, TAR = "ours", "`rsync -aAXc --delete`", "`tar --zstd -x`"
 
@@ -89,7 +89,7 @@ def report(results, facts, runs):
     lines += ["", "**Goals** (wall time)", ""]
     lines += goals([
         ("nothing differs / rsync", best["same"][OURS].wall / best["same"][RSYNC].wall, 0.5, ".2f"),
-        ("nothing is there / tar", best["empty"][OURS].wall / best["empty"][TAR].wall, 1.0, ".2f"),
+        ("empty target / tar", best["empty"][OURS].wall / best["empty"][TAR].wall, 1.0, ".2f"),
     ])
     return lines
 

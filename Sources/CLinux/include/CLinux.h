@@ -80,6 +80,9 @@ int CLinux_reserve(int fd, int64_t length);
 // OFD locks (fcntl F_OFD_SETLK): whole file, exclusive when `exclusive` is not 0. Never waits.
 int CLinux_ofd_lock(int fd, int exclusive);
 
+// 1 when another open file description holds a lock on the file, 0 when none does; takes none (F_OFD_GETLK).
+int CLinux_ofd_is_locked(int fd);
+
 // setns(2), unshare(2) and the kinds of namespaces; glibc hides them behind _GNU_SOURCE. A process with more than one
 // thread cannot enter a mount namespace (EINVAL).
 int CLinux_setns(int fd, int nstype);

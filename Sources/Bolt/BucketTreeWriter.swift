@@ -1,6 +1,6 @@
 /// Builds one bucket's tree from pairs in ascending order: a leaf is written when ``LeafShape`` says that it is full, a
 /// branch page as soon as enough of its children are.
-struct TreeWriter {
+struct BucketTreeWriter {
     private let output: PageOutput
     private var leaf = Leaf()
     private var branches: BranchLevels<[UInt8]>
