@@ -173,7 +173,10 @@ final class FailedNode: Sendable {
                 - --data-dir=/var/lib/etcd
                 - --listen-client-urls=http://127.0.0.1:\(port)
                 - --initial-advertise-peer-urls=http://127.0.0.1:2380
+                volumeMounts:
+                - {name: data, mountPath: /var/lib/etcd}
               volumes:
+              - {name: data, hostPath: {path: /var/lib/etcd}}
               - {name: pki, hostPath: {path: /etc/kubernetes/pki}}
             END
             sed 's/etcd/kube-apiserver/g' etc/kubernetes/manifests/etcd.yaml > etc/kubernetes/manifests/kube-apiserver.yaml
