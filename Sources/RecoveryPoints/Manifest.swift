@@ -41,8 +41,9 @@ public struct Manifest: Codable, Sendable, Equatable {
     public var etcd: EtcdEntry?
     /// Checksum and serial of the deployment that was booted, `CHECKSUM.SERIAL`; absent on nodes without ostree.
     public var deployment: String?
-    /// Whether the deployment's pin is ours: it goes with the last recovery point that needs it. Absent when somebody else
-    /// made it, when that is not known, and without a deployment.
+    /// Whether the deployment's pin is ours: it goes with the last recovery point that needs it.
+    ///
+    /// Absent when somebody else made it, when that is not known, and without a deployment.
     public var ownsPin: Bool?
     /// Set in a recovery point that a recovery took of the failed state before it changed anything; absent otherwise.
     public var failedState: FailedStateEntry?

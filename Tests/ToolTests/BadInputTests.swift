@@ -272,7 +272,7 @@ struct BadInputTests {
                 ),
                 "\(second)"
             )
-            #expect(second.errors.contains("hint: wait for its end"), "\(second)")
+            #expect(second.errors.contains("hint: wait until it has ended"), "\(second)")
         }
         // Who only looks is not kept out.
         #expect(try node.backup("list").status == 0)

@@ -45,7 +45,8 @@ import Testing
             #expect((state == "green") == (item["next"] == .null), "\(name)")
             if state != "green" { open.append(name) }
         }
-        #expect(open == ["images"], "\(text.output)")
+        // Without a container runtime the recovery point lacks the images, too: it is a partial one.
+        #expect(open == ["point", "images"], "\(text.output)")
         #expect(document["recoverable"] == .bool(true))
         #expect(document["generation"].integer == 1)
         let until = try #require(document["recoverable_until"].text)
@@ -80,8 +81,9 @@ import Testing
         let result = try node.backup("doctor", store, "--quiet")
         #expect(result.status == 80)
         let lines = result.output.split(separator: "\n")
-        #expect(lines.count == 3, "\(result)")
-        #expect(lines.first?.hasPrefix("amber  images") == true)
+        #expect(lines.count == 5, "\(result)")
+        #expect(lines.first?.contains("is partial, without images") == true)
+        #expect(lines.dropFirst(2).first?.hasPrefix("amber  images") == true)
     }
 
     @Test("uses colours on a terminal that has them only") func colours() throws {

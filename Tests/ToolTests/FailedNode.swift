@@ -178,6 +178,7 @@ final class FailedNode: Sendable {
                 - {name: pki, mountPath: /etc/kubernetes/pki}
                 - {name: data, mountPath: /var/lib/etcd}
               volumes:
+              - {name: data, hostPath: {path: /var/lib/etcd}}
               - {name: pki, hostPath: {path: /etc/kubernetes/pki}}
               - {name: data, hostPath: {path: /var/lib/etcd}}
             END
