@@ -155,8 +155,8 @@ extension EtcdSnapshot {
             try SignalWatch.start(cancellation, limit: nil)
             let report = try SnapshotInput.inspect(file, skipHashCheck: skipHashCheck, cancellation: cancellation)
             guard report.faults.isEmpty, let status = report.status else {
-                if report.lacksOnlyDigest { throw NotASnapshot(name: file, is: .databaseCopy) }
                 for fault in report.faults { Streams.printResult("\(file): \(fault)".printable) }
+                if report.lacksOnlyDigest { throw NotASnapshot(name: file, is: .databaseCopy) }
                 throw SnapshotDamaged(name: file, faults: report.faults)
             }
             Streams.printResult(
