@@ -16,7 +16,9 @@ package struct StaticPods {
     package static func all(in files: any FileSource) throws -> [StaticPod] { try StaticPods(in: files).pods }
 
     /// Reads what the kubelet reads: every file in the directory whose name does not start with a dot, whatever its
-    /// ending is. What is no manifest is ignored with a remark, as the kubelet ignores it.
+    /// ending is.
+    ///
+    /// What is no manifest is ignored with a remark, as the kubelet ignores it.
     ///
     /// Source: kubelet `pkg/kubelet/config/file.go`, `extractFromDir`; `common.go`, `tryDecodeSinglePod`.
     /// - Throws: when a directory of manifests cannot be listed.

@@ -5,8 +5,9 @@
 /// bbolt, which expects insertions, leaves a tenth; these files are appended to. Source: bbolt `node.go`, `splitIndex`;
 /// `internal/common/types.go`, `MinKeysPerPage`.
 struct LeafShape: Sendable {
-    /// A larger element has a leaf of its own, so that its value need not be held in memory. What the leaf wastes of
-    /// its last page is less than a hundredth.
+    /// A larger element has a leaf of its own, so that its value need not be held in memory.
+    ///
+    /// What the leaf wastes of its last page is less than a hundredth.
     private static let sharedSize = 512 << 10
 
     private(set) var count = 0

@@ -60,7 +60,9 @@ public final class FileLock: Sendable {
         return .held(FileLock(file: file))
     }
 
-    /// Who holds the lock, as in ``Attempt/heldBy(_:)``; `nil` when nobody does. Takes nothing and writes nothing.
+    /// Who holds the lock, as in ``Attempt/heldBy(_:)``; `nil` when nobody does.
+    ///
+    /// Takes nothing and writes nothing.
     public static func holder(_ name: FilePath.Component, in directory: Directory) throws(FilesError) -> String? {
         guard try directory.stat(name) != nil else { return nil }
         let text = directory.text(of: name)

@@ -317,7 +317,9 @@ public struct EtcdRestoreRequest: Sendable, Hashable {
     /// is marked as compacted.
     public var bumpRevision: UInt64
     /// The highest revision that anyone can have seen of this cluster: it is raised above that one when the snapshot's
-    /// own is lower. 0 for none.
+    /// own is lower.
+    ///
+    /// 0 for none.
     public var revisionFloor: Int64
     /// Whether a snapshot of a cluster of several members may become a cluster of one.
     public var forcesNewCluster: Bool

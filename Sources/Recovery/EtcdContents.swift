@@ -25,7 +25,9 @@ struct EtcdContents {
     }
 
     private var stagedName: FilePath.Component { place.stagedName }
-    private var keepingName: FilePath.Component { FilePath.Component(".node-recovery-\(identity).keeping")! }  // no slash
+    private var keepingName: FilePath.Component {
+        FilePath.Component(".node-recovery-\(identity).keeping")!  // no slash
+    }
     private static func keptName(_ recovery: String) -> FilePath.Component {
         FilePath.Component("before-\(recovery)")!  // hexadecimal digits have no slash
     }

@@ -130,7 +130,9 @@ struct EtcdPlacement {
 
     /// The databases in the data directory: the present member's, and those that recoveries have kept.
     func databases() -> [FilePath] {
-        ([(place, "member.before-")] + [mountedMember.map { ($0.place, "before-") }].compactMap { $0 }).flatMap { place, kept in
+        ([(place, "member.before-")] + [mountedMember.map { ($0.place, "before-") }].compactMap { $0 }).flatMap {
+            place,
+            kept in
             // ignored: what is not found says nothing about revisions
             let names = (try? place.openIfThere()?.names()) ?? []
             return names.filter { $0 == Self.member || $0.string.hasPrefix(kept) }

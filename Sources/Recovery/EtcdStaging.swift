@@ -18,8 +18,9 @@ extension RecoveryContext {
         try EtcdPlacement(try etcdMember(), in: root, recovery: identity)
     }
 
-    /// The same, for the undo: static pods of a failed state can be missing or of no use. Then those on the node count,
-    /// else it is the usual place.
+    /// The same, for the undo: static pods of a failed state can be missing or of no use.
+    ///
+    /// Then those on the node count, else it is the usual place.
     func etcdPlacementForUndo() throws -> EtcdPlacement {
         var member = EtcdMember(name: "", peerURLs: [], dataDirectory: WellKnownPaths.etcdData)
         do {
@@ -119,7 +120,9 @@ extension RecoveryContext {
 
     /// The highest revision that a client of this node can have seen: of the member while it answers, of the databases
     /// in its data directory, the failed one and those that earlier recoveries kept; without any, of what this recovery
-    /// has restored before. 0 when none is known.
+    /// has restored before.
+    ///
+    /// 0 when none is known.
     private func highestRevisionSeen(_ placement: EtcdPlacement) -> Int64 {
         var revisions = placement.databases().compactMap { path -> Int64? in
             do {

@@ -277,7 +277,8 @@ public enum ReadinessChecks {
                 ? "oc adm certificate approve $(oc get csr -o name)"
                 : "kubeadm certs renew all, then node-backup create"
         if let early = CertificatesFromTheFuture(found, now: subject.node.now()) {
-            return isNeeded ? .red(early.summary, next: "timedatectl set-ntp true") : .amber(early.summary, next: "timedatectl set-ntp true")
+            let next = "timedatectl set-ntp true"
+            return isNeeded ? .red(early.summary, next: next) : .amber(early.summary, next: next)
         }
         let expired = found.filter { $0.notAfter < now }
         guard expired.isEmpty else {

@@ -27,7 +27,9 @@ extension OperatorError {
     public var isForWantOfSpace: Bool { false }
 
     /// Whether the system had no descriptor, thread or memory left to give: nothing that was read is damaged, and
-    /// trying again may help. The exit status ``ExitStatus/osError`` says so.
+    /// trying again may help.
+    ///
+    /// The exit status ``ExitStatus/osError`` says so.
     public var isForWantOfResources: Bool { exitStatus == .osError }
 }
 

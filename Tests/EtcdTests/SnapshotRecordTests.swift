@@ -223,7 +223,9 @@ struct RecordDamage: Sendable, CustomTestStringConvertible {
     }
 
     /// Changes bytes of small buckets and of records, under a digest that is right, and starts the real server on
-    /// everything that is accepted. NODE_RECOVERY_MUTATIONS=2000 tries as many.
+    /// everything that is accepted.
+    ///
+    /// NODE_RECOVERY_MUTATIONS=2000 tries as many.
     @Test(
         "is the only kind that keeps a real server from starting: what is accepted starts",
         .enabled(if: Tier.live.isWanted, Tier.live.comment)

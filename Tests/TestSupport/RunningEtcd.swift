@@ -108,6 +108,7 @@ public enum EtcdVersion: String, CaseIterable, Sendable, CustomStringConvertible
     /// That of scripts/testbed/etcd-pypi.
     case v35 = "3.5"
 
+    /// `3.4`, as test cases show it.
     public var description: String { rawValue }
 
     /// The directory of its programs; empty for Debian's.

@@ -86,7 +86,8 @@ import Testing
             #expect(verify.status == 65, "\(what): \(verify)")
             #expect(verify.output.hasPrefix("\(bad): "), "\(what): \(verify)")
             let error =
-                what == "without its digest" ? "'\(bad)' has no SHA-256 at its end" : "the snapshot '\(bad)' is damaged: "
+                what == "without its digest"
+                ? "'\(bad)' has no SHA-256 at its end" : "the snapshot '\(bad)' is damaged: "
             #expect(verify.errors.hasPrefix("etcd-snapshot: \(error)"), "\(what): \(verify)")
             #expect(try tool.run("etcd-snapshot", ["status", bad.string]).status == 65)
         }

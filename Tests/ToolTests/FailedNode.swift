@@ -180,7 +180,6 @@ final class FailedNode: Sendable {
               volumes:
               - {name: data, hostPath: {path: /var/lib/etcd}}
               - {name: pki, hostPath: {path: /etc/kubernetes/pki}}
-              - {name: data, hostPath: {path: /var/lib/etcd}}
             END
             sed 's/etcd/kube-apiserver/g' etc/kubernetes/manifests/etcd.yaml > etc/kubernetes/manifests/kube-apiserver.yaml
             openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 9000 -subj /CN=kube-apiserver \
