@@ -1,8 +1,5 @@
-import Files
-import FoundationEssentials
 import NodeInterface
 import RecoveryPoints
-import SystemPackage
 
 extension Proof {
     /// The deployment that the recovery point recorded, among all that the node has; `nil` when it recorded none, or the
@@ -16,30 +13,29 @@ extension Proof {
             return nil
         }
         if let wanted = all.first(where: { $0.name == recorded }) { return (wanted, all) }
-        guard var kept = keptDeployment() else { throw RecoveryError.deploymentGone(recorded) }
+        guard let kept = try keptDeployment() else { throw RecoveryError.deploymentGone(recorded) }
         let again = all.first { $0.checksum == kept.checksum && $0.osName == kept.osName && !$0.isStaged }
         if let again { return (again, all) }
         guard try await node.deployments.isInRepository(kept.checksum) else {
             throw RecoveryError.deploymentGone(recorded)
         }
-        kept.isBooted = false
-        kept.isPinned = false
-        kept.isStaged = false
         return (kept, all)
     }
 
-    /// The deployment as the recovery point describes it; `nil` when it does not.
-    private func keptDeployment() -> Deployment? {
-        struct Document: Decodable { var kept: Deployment }
-        guard let file = point.manifest.component(.deployment)?.file(.document) else { return nil }
-        let path = point.path(of: file)
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        // ignored: what cannot be read describes nothing, and the deployment is looked for by its name alone
-        guard let document = try? OwnedDescriptor(reading: path),
-            let bytes = try? document.descriptor.readAll(limitBytes: 4 << 20, path: path.string)
-        else { return nil }
-        return try? decoder.decode(Document.self, from: Data(bytes)).kept
+    /// The deployment as the recovery point describes it, of which nothing is on this node; `nil` when it does not.
+    private func keptDeployment() throws -> Deployment? {
+        guard let kept = try point.deployments()?.kept else { return nil }
+        return Deployment(
+            osName: kept.osName,
+            checksum: kept.checksum,
+            serial: kept.serial,
+            origin: kept.origin,
+            version: kept.version,
+            kernelArguments: kept.kernelArguments,
+            isBooted: false,
+            isPinned: false,
+            isStaged: false
+        )
     }
 
     /// What the next boot of a deployment lacks that can be put back from its own tree; nothing most of the time.
