@@ -190,7 +190,7 @@ public final class FrameWriter {
     /// Only the last mark counts. The file must be a regular one.
     /// - Precondition: The layout is one of frames.
     public func mark() throws {
-        precondition(layout != .stream, "there is no way back in a stream")
+        precondition(layout != .stream, "a stream cannot be rolled back")
         if let current, used > 0 { submit(current) }
         pipeline.mark()
         markedContentBytes = contentBytes

@@ -150,6 +150,7 @@ extension RestorePlanner {
     /// Tells of files that go away, now that it is known which of them have to stay.
     func flush(_ extra: RestoreExtras.Extra) throws {
         guard !extra.isHeld else { return }
+        if request.keepsExtras, !extra.path.components.contains(where: TreeEditor.isStagedName) { return }
         if extra.isImmutable { throw immutable(extra.path) }
         plan.summary.removed += 1
         if extra.isTop {

@@ -28,6 +28,9 @@ public struct TreeRestorer {
         public var jobs: Int
         /// What the archive may be about: an index that has anything else is refused.
         public var within: [TreePath]
+        /// Whether files that the index does not have stay: for an archive whose list of what was left out is not
+        /// complete, so that nobody can tell which of them it is about.
+        public var keepsExtras: Bool
 
         /// A request.
         public init(
@@ -37,7 +40,8 @@ public struct TreeRestorer {
             exclusions: [PathPattern] = [],
             leaveOut: [FileIdentity: String] = [:],
             jobs: Int = 2,
-            within: [TreePath] = [.root]
+            within: [TreePath] = [.root],
+            keepsExtras: Bool = false
         ) {
             self.root = root
             self.archive = archive
@@ -46,6 +50,7 @@ public struct TreeRestorer {
             self.leaveOut = leaveOut
             self.jobs = jobs
             self.within = within
+            self.keepsExtras = keepsExtras
         }
     }
 

@@ -167,7 +167,8 @@ struct Proof {
             ),
             leaveOut: [try RootDirectory(path: store.path).stat(".").identity: "recovery store"],
             jobs: request.jobs,
-            within: try ComponentPlaces.of(component, in: root, unusual: entry.places)
+            within: try ComponentPlaces.of(component, in: root, unusual: entry.places),
+            keepsExtras: entry.leftOutMore ?? 0 > 0 || entry.unreadableMore ?? 0 > 0
         )
         return TreeRestorer(restore, cancellation: node.cancellation)
     }

@@ -1,4 +1,5 @@
 import Archives
+import CLinux
 import Etcd
 import Files
 import Glibc

@@ -43,6 +43,7 @@ struct RestoreBench {
         except exclusions: [PathPattern] = [],
         leaveOut: [FileIdentity: String] = [:],
         archive: FilePath? = nil,
+        keepsExtras: Bool = false,
         cancellation: Cancellation = Cancellation()
     ) throws -> TreeRestorer {
         let request = TreeRestorer.Request(
@@ -51,7 +52,8 @@ struct RestoreBench {
             index: made.index,
             exclusions: exclusions,
             leaveOut: leaveOut,
-            jobs: 2
+            jobs: 2,
+            keepsExtras: keepsExtras
         )
         return TreeRestorer(request, cancellation: cancellation)
     }
