@@ -165,9 +165,8 @@ final class RestorePlanner {
         for top in plan.tops where changes(below: top) {
             var place = top
             while try !request.root.exists(FilePath(place)), let above = place.parent { place = above }
-            let path = request.root.fullPath(of: place.isRoot ? "" : FilePath(place))
-            guard try FileSystemSpace(at: path).isReadOnly else { continue }
-            throw FilesError(operation: "write to", path: path.operatorText, errno: .readOnlyFileSystem)
+            guard try FileSystemSpace(at: FilePath(place), in: request.root).isReadOnly else { continue }
+            throw FilesError(operation: "write to", path: request.root.text(of: place), errno: .readOnlyFileSystem)
         }
     }
 

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 public import SystemPackage
 
@@ -18,6 +19,20 @@ public struct FileSystemSpace: Hashable, Sendable {
         guard path.withPlatformString({ statvfs($0, &raw) }) == 0 else {
             throw .last("measure the space at", path.operatorText)
         }
+        self.init(raw)
+    }
+
+    /// Asks the file system that a file below a root lies on; links are followed inside the root.
+    public init(at path: FilePath, in root: RootDirectory) throws(FilesError) {
+        let file = try root.open(path, CLinux_O_PATH, "look for")
+        var raw = statvfs()
+        guard fstatvfs(file.descriptor.rawValue, &raw) == 0 else {
+            throw .last("measure the space at", root.fullPath(of: path).operatorText)
+        }
+        self.init(raw)
+    }
+
+    private init(_ raw: statvfs) {
         func bytes(_ blocks: fsblkcnt_t) -> Int64 {
             let (bytes, isTooLarge) = blocks.multipliedReportingOverflow(by: raw.f_frsize)
             return isTooLarge ? .max : Int64(clamping: bytes)

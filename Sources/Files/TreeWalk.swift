@@ -116,8 +116,12 @@ public struct TreeWalk: ~Copyable {
             let failure = FilesError.last("open", root.text(of: level.path(index)))
             // a link, or a device without a driver, took its place
             var raw = CLinux_stat()
-            if level.look(index, &raw) == 0, FileStat(raw).identity != stat.identity {
-                throw error("open", level.path(index), ESTALE)
+            if level.look(index, &raw) == 0 {
+                let now = FileStat(raw)
+                // a number of a file that is gone may be given to the next one
+                if now.identity != stat.identity || now.kind != stat.kind {
+                    throw error("open", level.path(index), ESTALE)
+                }
             }
             throw failure
         }

@@ -125,22 +125,33 @@ func records(_ root: FilePath) throws -> [FileRecord] {
         record.hint = nil
         if record.kind == .regular, record.hardLink == nil {
             let file = try walk.openContent()
-            var hasher = SHA256Hasher()
+            // in the form that an archiver would take
+            let extents = try DataExtents.find(in: file.descriptor, size: record.size, path: "\(record.path)")
+            var hasher = ContentHasher(cancellation: Cancellation())
+            hasher.start(ContentDigest.Form(size: record.size, dataBytes: extents?.totalBytes ?? record.size))
             var buffer = [UInt8](repeating: 0, count: 1 << 16)
-            while case let count = try file.descriptor.read(into: &buffer), count > 0 {
-                buffer.withUnsafeBytes { hasher.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+            for extent in extents ?? [DataExtent(offset: 0, length: record.size)] {
+                var position = extent.offset
+                let end = extent.offset + extent.length
+                while position < end {
+                    let count = pread(
+                        file.descriptor.rawValue,
+                        &buffer,
+                        min(buffer.count, Int(end - position)),
+                        Int(position)
+                    )
+                    guard count > 0 else { break }
+                    try buffer.withUnsafeBytes {
+                        try hasher.add(UnsafeRawBufferPointer(rebasing: $0[..<count]), at: position)
+                    }
+                    position += Int64(count)
+                }
             }
-            record.digest = .whole(hasher.finish())
+            record.digest = try hasher.finish(size: record.size)
         }
         records.append(record)
     }
     return records
-}
-
-extension FileDescriptor {
-    fileprivate func read(into buffer: inout [UInt8]) throws -> Int {
-        try buffer.withUnsafeMutableBytes { try read(into: $0) }
-    }
 }
 
 /// The lines of an index.

@@ -148,8 +148,10 @@ import Testing
         let extents = [DataExtent(offset: 1 << 39, length: 5), DataExtent(offset: 1 << 40 - 3, length: 3)]
         try writeTar([(device, nil), (large, extents)])
         let reader = try TarReader(from: try FrameReader(path: archive, jobs: 1, cancellation: Cancellation()))
-        #expect(try reader.next() == TarEntry(record: device, extents: []))
-        #expect(try reader.next() == TarEntry(record: large, extents: extents))
+        var read = device
+        read.modified = device.modified.asReadByLibarchive
+        #expect(try reader.next() == TarEntry(record: read, extents: []))
+        #expect(try reader.next() == TarEntry(record: large, extents: extents, dataBytes: 8))
         #expect(try reader.next() == nil)
         let listing = try Shell.output("tar --zstd --numeric-owner -tvf \(archive) 2>&1")
         #expect(listing.contains("4294967294/2097152 1099511627776"))

