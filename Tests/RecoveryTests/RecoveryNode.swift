@@ -106,9 +106,17 @@ final class RecoveryNode {
                 > etc/machine-config-daemon/currentconfig
             echo boot-1 > proc/sys/kernel/random/boot_id
             echo first > var/lib/etcd/member/snap/db
-            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 9000 \
+            # Valid since long before the node's own time, which is not this machine's.
+            mkdir ../ca && : > ../ca/index && echo 01 > ../ca/serial
+            printf '%s\\n' '[ca]' 'default_ca = c' '[c]' 'database = ../ca/index' 'serial = ../ca/serial' \
+                'new_certs_dir = ../ca' 'default_md = sha256' 'policy = p' '[p]' 'organizationName = optional' \
+                'commonName = supplied' > ../ca/conf
+            openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
                 -subj /O=system:nodes/CN=system:node:node-7.example \
-                -keyout var/lib/kubelet/pki/client.key -out var/lib/kubelet/pki/kubelet-client-1.pem 2> /dev/null
+                -keyout var/lib/kubelet/pki/client.key -out ../ca/request 2> /dev/null
+            openssl ca -batch -selfsign -config ../ca/conf -keyfile var/lib/kubelet/pki/client.key -in ../ca/request \
+                -startdate 20200101000000Z -enddate 20490101000000Z -notext \
+                -out var/lib/kubelet/pki/kubelet-client-1.pem 2> /dev/null
             ln -s kubelet-client-1.pem var/lib/kubelet/pki/kubelet-client-current.pem
             """
         )
