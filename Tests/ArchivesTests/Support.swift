@@ -116,7 +116,7 @@ func selection(_ root: FilePath, _ subtrees: [TreePath] = [.root]) throws -> Tre
 }
 
 /// All records of a tree with their digests, as they can be compared between two places.
-func records(_ root: FilePath) throws -> [FileRecord] {
+func records(_ root: FilePath, wholeDigests: Bool = false) throws -> [FileRecord] {
     var walk = TreeWalk(root: try RootDirectory(path: root))
     var records = [FileRecord]()
     while let event = try walk.next() {
@@ -128,7 +128,8 @@ func records(_ root: FilePath) throws -> [FileRecord] {
             // in the form that an archiver would take
             let extents = try DataExtents.find(in: file.descriptor, size: record.size, path: "\(record.path)")
             var hasher = ContentHasher(cancellation: Cancellation())
-            hasher.start(ContentDigest.Form(size: record.size, dataBytes: extents?.totalBytes ?? record.size))
+            let dataBytes = wholeDigests ? record.size : extents?.totalBytes ?? record.size
+            hasher.start(ContentDigest.Form(size: record.size, dataBytes: dataBytes))
             var buffer = [UInt8](repeating: 0, count: 1 << 16)
             for extent in extents ?? [DataExtent(offset: 0, length: record.size)] {
                 var position = extent.offset
