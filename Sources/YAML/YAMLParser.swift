@@ -96,7 +96,10 @@ private struct Event {
 }
 
 /// Owns libyaml's parser and the bytes that it reads.
-private struct ParserHandle: ~Copyable {
+///
+/// A class: another module that destroys a `YAMLParser` inline would need the metadata of a private noncopyable struct,
+/// which the optimizer of Swift 6.3 leaves out ("undefined reference" at link time).
+private final class ParserHandle {
     private let raw: UnsafeMutablePointer<yaml_parser_t>
     private let text: UnsafeMutableBufferPointer<UInt8>
     let name: String

@@ -137,8 +137,13 @@ import Testing
         let names = try Shell.output("ls '\(node.store)/points/1'")
         let path = "\(node.store)/points/1/\(file)"
         try #require(names.split(separator: "\n").contains(Substring(file)), "\(names)")
-        let half = try Shell.output("stat -c %s '\(path)'").trimmed
-        try Shell.output("printf '\\377' | dd of='\(path)' bs=1 seek=$((\(half) / 2)) conv=notrunc status=none")
+        try Shell.output(
+            """
+            half=$(($(stat -c %s '\(path)') / 2))
+            byte=$(od -An -tu1 -j $half -N 1 '\(path)')
+            printf "\\\\$(printf %03o $((byte ^ 255)))" | dd of='\(path)' bs=1 seek=$half conv=notrunc status=none
+            """
+        )
         try await expectRefused(
             node,
             .dataError,
