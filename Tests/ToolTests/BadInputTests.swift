@@ -326,7 +326,7 @@ struct BadInputTests {
     @Test("for want of space says so before it writes a byte") func noSpace() throws {
         let node = try SmallNode()
         let points = try node.points()
-        try Shell.output("truncate -s 4G '\(node.root)/usr/local/image'")
+        try Shell.output("fallocate -l 4G '\(node.root)/usr/local/image'")
         let result = try node.create()
         try expect(
             result,

@@ -72,7 +72,8 @@ import Testing
         try damage(
             "etc.tar.zst",
             "both are another component's",
-            "cp usr-local.tar.zst $f; cp usr-local.files.zst etc.files.zst"
+            "cp usr-local.tar.zst $f; cp usr-local.files.zst etc.files.zst",
+            named: "etc.files.zst"
         )
         try damage("etc.tar.zst", "it is the earlier one's", "cp --remove-destination ../1/etc.tar.zst .")
         try damage("etc.tar.zst", "it was packed anew", "zstd -qdc $f | zstd -q > x; mv x $f")

@@ -121,7 +121,7 @@ import Testing
         // What makes room is not refused, and keeps what the recovery needs.
         let prune = try node.tool.run("node-backup", ["prune", "--keep", "1", "--dir", trial.store.string])
         #expect(prune.status == 0, "\(prune)")
-        #expect(prune.output.contains("kept 1: the recovery under way goes to it\n"), "\(prune)")
+        #expect(prune.output.contains("kept 1: in use by the current recovery\n"), "\(prune)")
         #expect(try trial.everything() + Shell.output("ls '\(trial.store)/points'") == before)
         let restart = try trial.run("--restart")
         #expect(restart.status == 0, "\(restart)")
