@@ -6,7 +6,8 @@ import Testing
 private enum Case {
     /// All of them.
     private static let names = [
-        "alarm-kept", "dry-run-agrees", "etcd-link-in-root", "etcd-wal-dir", "extract-without-attributes", "junk-manifest",
+        "alarm-kept", "dry-run-agrees", "etcd-link-in-root", "etcd-wal-dir", "extract-without-attributes",
+        "junk-manifest",
         "name-lost", "not-a-snapshot", "not-storable-names", "read-only-tree", "several-members", "sparse-space",
         "time-before-1970",
     ]
