@@ -114,7 +114,7 @@ import Testing
             "MANWIDTH=200 man -l -Tutf8 '\(installed)/usr/share/man/man8/node-backup-create.8.gz' | col -bx | tr -s ' \\n' '  '"
         )
         for part in [
-            "Earlier recovery points stay until the new one is verified.", "-n, --dry-run Print what would be done",
+            "Earlier ones stay until the new one is verified.", "-n, --dry-run Print what would be done",
             "65 what etcd sent, or what was written, is damaged", "node-backup create --keep 3 --timeout 8min",
         ] {
             #expect(text.contains(part), "\(part) in \(text)")
