@@ -102,7 +102,8 @@ import Testing
     }
 
     @Test("numbers exit statuses as sysexits.h does") func exitStatuses() {
-        #expect(ExitStatus.allCases.map(\.rawValue) == [0, 64, 65, 66, 69, 70, 71, 73, 74, 75, 76, 77, 78, 79, 80, 81, 82])
+        let numbers: [Int32] = [0, 64, 65, 66, 69, 70, 71, 73, 74, 75, 76, 77, 78, 79, 80, 81, 82]
+        #expect(ExitStatus.allCases.map(\.rawValue) == numbers)
     }
 }
 
