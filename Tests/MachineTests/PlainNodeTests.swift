@@ -10,7 +10,7 @@ extension RealNode {
             let first = try machine.run("upgrade-recovery")
             #expect(first.status == 75, "\(first)")
             #expect(first.output.contains("deployment: skipped, "), "\(first)")
-            #expect(first.output.contains("paused for a reboot: services still run on files"), "\(first)")
+            #expect(first.output.contains("paused for a reboot: services are still running on files"), "\(first)")
             try machine.reboot()
             let second = try machine.run("upgrade-recovery --resume", limitSeconds: 240)
             #expect(second.status == 0, "\(second)")
